@@ -1,0 +1,328 @@
+//! What a screen may read: a bounded fold of the log. Older things are asked for by page.
+
+use domain::{
+    ErrorBody, EventHash, IdempotencyKey, Msat, Network, PaymentHash, Preimage, Pubkey, RequestId,
+    Sha256Hash, StreamId, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use crate::command::{DemandAnswer, DemandRisk, PaymentPolicy};
+
+/// Everything hot. Lists are newest first and hold at most a few hundred rows.
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct View {
+    pub network: Network,
+    pub at: Timestamp,
+    pub identity: Option<IdentityView>,
+    pub relays: Vec<RelayView>,
+    pub provider: ProviderView,
+    pub wallet: WalletView,
+    /// Jobs as provider and as buyer that are not over, then the latest that are.
+    pub jobs: Vec<Arc<JobView>>,
+    pub payments: Vec<Arc<PaymentView>>,
+    pub receipts: Vec<Arc<ReceiptRow>>,
+    pub log: LogView,
+    /// Our own programs (executor, practice network): what runs and what does not.
+    pub services: Vec<ServiceView>,
+    pub earned_today_msat: Msat,
+    pub spent_today_msat: Msat,
+    /// Held back for running jobs that we buy.
+    pub reserved_msat: Msat,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct IdentityView {
+    pub npub: String,
+    pub pubkey: Pubkey,
+    /// `keychain`, `file`: where the seed is kept.
+    pub kept_in: String,
+    pub backed_up: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RelayView {
+    pub url: String,
+    pub state: RelayState,
+    /// Why it is not connected.
+    pub detail: Option<String>,
+    pub since: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RelayState {
+    Connecting,
+    Connected,
+    Disconnected,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct ProviderView {
+    pub state: ProviderState,
+    pub since: Timestamp,
+    /// Why it can't be, or is not fully, online; empty means ready.
+    pub blockers: Vec<Blocker>,
+    pub offers: Vec<OfferView>,
+    pub demand: Vec<(DemandRisk, DemandAnswer)>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderState {
+    #[default]
+    Offline,
+    Connecting,
+    Online,
+    Degraded,
+}
+
+/// One thing in the way of selling work, and what clears it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocker {
+    /// `no_relay`, `wallet_not_ready`, `no_offer`, `no_sandbox`, …
+    pub code: String,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct OfferView {
+    pub kind: u16,
+    pub name: String,
+    pub price_msat: Msat,
+    pub payment: PaymentPolicy,
+    /// Why it is not announced, where it isn't.
+    pub unavailable: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct WalletView {
+    pub state: WalletState,
+    /// Absent while unknown; never guessed.
+    pub balance_msat: Option<Msat>,
+    pub pending_in_msat: Option<Msat>,
+    pub pending_out_msat: Option<Msat>,
+    pub inbound_msat: Option<Msat>,
+    pub as_of: Option<Timestamp>,
+    pub node_id: Option<String>,
+    pub detail: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WalletState {
+    /// The executor has not answered yet.
+    #[default]
+    Unknown,
+    Starting,
+    /// The node runs but has no usable channel yet.
+    Syncing,
+    Ready,
+    NotReachable,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobRole {
+    Provider,
+    Buyer,
+}
+
+/// One job in the words of people and of the command line.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct JobView {
+    pub request_id: RequestId,
+    pub role: JobRole,
+    pub kind: u16,
+    pub kind_name: String,
+    /// The other side; absent while a buyer has chosen nobody.
+    pub peer: Option<Pubkey>,
+    /// Machine's word: see `nip90::provider::execution` and `nip90::buyer`.
+    pub state: String,
+    pub payment_state: String,
+    pub over: bool,
+    /// Over, and everything it promised holds.
+    pub succeeded: bool,
+    /// Who must move next: `us`, `buyer`, `provider`, `wallet`, `operator`; absent when over.
+    pub waiting_for: Option<String>,
+    pub amount_msat: Msat,
+    pub fee_msat: Option<Msat>,
+    pub bid_msat: Option<Msat>,
+    pub payment: PaymentPolicy,
+    pub payment_hash: Option<PaymentHash>,
+    pub preimage: Option<Preimage>,
+    pub bolt11: Option<String>,
+    pub result_sha256: Option<Sha256Hash>,
+    pub reason: Option<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub timeline: Vec<TimelineStep>,
+    pub proofs: Proofs,
+}
+
+/// One state a machine went through, with the event that proves it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TimelineStep {
+    pub at: Timestamp,
+    /// `execution`, `payment`, `buyer`.
+    pub machine: String,
+    pub state: String,
+    pub detail: Option<String>,
+    pub seq: u64,
+    pub event_hash: EventHash,
+}
+
+/// The proof ladder: each rung with its source where it is proved.
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct Proofs {
+    pub request_seen: Option<ProofSource>,
+    pub work_accepted: Option<ProofSource>,
+    pub result_delivered: Option<ProofSource>,
+    pub invoice_seen: Option<ProofSource>,
+    pub paid: Option<ProofSource>,
+    pub settled: Option<ProofSource>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProofSource {
+    Local,
+    Relay,
+    Wallet,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PaymentView {
+    pub key: IdempotencyKey,
+    pub direction: Direction,
+    pub state: PaymentState,
+    pub amount_msat: Msat,
+    pub fee_msat: Option<Msat>,
+    pub memo: String,
+    pub payment_hash: Option<PaymentHash>,
+    pub preimage: Option<Preimage>,
+    pub bolt11: Option<String>,
+    pub expires_at: Option<Timestamp>,
+    pub job: Option<RequestId>,
+    pub detail: Option<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    In,
+    Out,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentState {
+    /// Asked of the executor, not answered yet.
+    Requested,
+    /// An invoice is out (in), or the payment is on its way (out).
+    Pending,
+    Settled,
+    Failed,
+    Expired,
+    /// Money may have moved; the executor is looking it up by payment hash.
+    Unknown,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ReceiptRow {
+    pub id: String,
+    pub receipt: domain::Receipt,
+}
+
+#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+pub struct LogView {
+    /// Local position of the newest event; events are numbered from 1.
+    pub events: u64,
+    pub last: Option<LogRow>,
+    /// The newest checkpoint that was signed.
+    pub checkpoint_at: Option<Timestamp>,
+    pub checkpoint_size: Option<u64>,
+    pub dead_letters: u32,
+}
+
+/// One row of the activity list.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LogRow {
+    pub position: u64,
+    pub stream: StreamId,
+    pub seq: u64,
+    pub at: Timestamp,
+    pub type_name: String,
+    /// One line for people.
+    pub summary: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ServiceView {
+    /// `executor`, `practice`.
+    pub name: String,
+    pub state: ServiceState,
+    pub restarts: u32,
+    pub detail: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceState {
+    Starting,
+    Running,
+    Restarting,
+    Stopped,
+    Failed,
+}
+
+/// A question about what is not hot. Answered off the UI thread.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "query", rename_all = "snake_case")]
+pub enum Query {
+    /// Log rows `from..from+count` by local position (1 is the oldest), filtered by text.
+    Log {
+        from: u64,
+        count: u32,
+        filter: Option<String>,
+    },
+    /// One event: its canonical JSON, hash, effects and what it caused.
+    Event {
+        position: u64,
+    },
+    /// Jobs that are over, newest first.
+    Jobs {
+        before: Option<Timestamp>,
+        count: u32,
+    },
+    Payments {
+        before: Option<Timestamp>,
+        count: u32,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    Log { total: u64, rows: Vec<LogRow> },
+    Event(EventDetail),
+    Jobs { jobs: Vec<JobView> },
+    Payments { payments: Vec<PaymentView> },
+    Failed(ErrorBody),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EventDetail {
+    pub row: LogRow,
+    pub hash: EventHash,
+    pub prev: EventHash,
+    /// The effect whose fact caused it.
+    pub cause: Option<String>,
+    /// Effects of it that are not acknowledged yet.
+    pub pending_effects: Vec<String>,
+    /// Canonical JSON.
+    pub json: String,
+}

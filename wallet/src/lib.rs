@@ -1,0 +1,3 @@
+//! The pure wallet: wire types, payment machine, limits.
+
+pub mod wire;
