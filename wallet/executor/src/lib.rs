@@ -1,0 +1,1 @@
+//! The wallet executor: the money seed, its log and its Lightning node, in a process of its own.

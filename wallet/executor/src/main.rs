@@ -1,0 +1,3 @@
+//! `pilothouse-wallet`: starts the executor.
+
+fn main() {}

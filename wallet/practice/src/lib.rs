@@ -1,0 +1,1 @@
+//! The practice network: everything real except the value.
