@@ -1,2 +1,96 @@
-//! xtask
-fn main() {}
+//! The habits of the house as commands: `cargo xtask layers|tidy|ci|replay|bench|crash|soak`.
+
+mod ci;
+mod finding;
+mod layers;
+mod metadata;
+mod process;
+mod programs;
+mod source;
+mod tidy;
+mod tree;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "xtask", about = "The habits of the house", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Who may see whom, and who may hold what, in every workspace.
+    Layers,
+    /// The small standing budgets and the rules that no compiler checks.
+    Tidy,
+    /// Everything CI does, in its order, with the time each step took.
+    Ci {
+        /// Only these steps, by name.
+        #[arg(long, value_name = "STEP")]
+        only: Vec<String>,
+        /// Names the steps and does nothing.
+        #[arg(long)]
+        list: bool,
+    },
+    /// Steps through a history that the simulation saved.
+    Replay { file: PathBuf },
+    /// Builds release and runs a benchmark of the program itself.
+    Bench {
+        #[arg(value_enum)]
+        what: programs::Bench,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// The crash matrix in full: the real processes, killed at every committed step.
+    Crash {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+    /// What takes longer than CI may: more random histories, longer runs.
+    Soak {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    let root = root()?;
+    match task {
+        Task::Layers => finding::report("layers", &layers::check_repository(&root)?),
+        Task::Tidy => finding::report("tidy", &tidy::check_repository(&root)?),
+        Task::Ci { list: true, .. } => {
+            ci::list();
+            Ok(())
+        }
+        Task::Ci { only, list: false } => ci::run(&root, &only),
+        Task::Replay { file } => programs::replay(&root, &file),
+        Task::Bench { what, rest } => programs::bench(&root, what, &rest),
+        Task::Crash { rest } => programs::scenario(&root, "crash", &rest),
+        Task::Soak { rest } => programs::scenario(&root, "soak", &rest),
+    }
+}
+
+/// The repository: Cargo names this crate's folder to a program that it runs, two below the root.
+fn root() -> anyhow::Result<PathBuf> {
+    let own = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map(PathBuf::from)
+        .context("run this as `cargo xtask`, so that Cargo says where the repository is")?;
+    let root = own.ancestors().nth(2).context("crates/xtask stands two below the root")?;
+    Ok(root.to_path_buf())
+}
