@@ -1,3 +1,17 @@
-//! The pure wallet: wire types, payment machine, limits.
+//! The pure wallet: wire types, the payment machine, its ledger and limits.
+//!
+//! The machine knows no node and no socket. It logs an intent before anything is asked of a
+//! backend, keys every payment by its idempotency key and its payment hash, and counts money only
+//! when the backend names the hash of a payment that it knows.
 
+pub mod bolt11;
+pub mod event;
+pub mod io;
+pub mod ledger;
+mod machine;
+pub mod state;
 pub mod wire;
+
+pub use event::WalletEvent;
+pub use io::{Effect, Fact, Found, Input, Reply, Summary};
+pub use state::Wallet;

@@ -19,6 +19,9 @@ pub struct Info {
     /// Position of the newest notice.
     pub cursor: u64,
     pub detail: Option<String>,
+    /// `host:port` where the node takes peers, so that a counterparty can reach it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listening_address: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +78,18 @@ pub struct Quote {
     pub refused: Option<domain::ErrorBody>,
 }
 
+/// `quote {bolt11}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuoteQuery {
+    pub bolt11: String,
+}
+
+/// `payment {key}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentQuery {
+    pub key: IdempotencyKey,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pay {
     pub key: IdempotencyKey,
@@ -123,7 +138,15 @@ pub struct Payment {
     pub detail: Option<String>,
 }
 
-/// `history {before, count}`: newest first.
+impl PaymentState {
+    /// Whether nothing more is expected of the payment.
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Settled | Self::Failed | Self::Expired)
+    }
+}
+
+/// `history {before, count}`: newest first, those made before a time. Payments of the last page's
+/// last millisecond all come with it, so that paging by its time skips none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryQuery {
     pub before: Option<Timestamp>,
@@ -152,7 +175,28 @@ pub enum NoticeKind {
     Payment(Payment),
     /// The ledger's balance after a change.
     Balance(Balance),
-    Node { state: NodeState, detail: Option<String> },
+    Node {
+        state: NodeState,
+        detail: Option<String>,
+    },
+}
+
+/// `show_seed {confirm}`: the words that the money's keys come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShowSeed {
+    /// Must be [`SHOW_SEED_CONFIRM`], so that no slip shows the words.
+    pub confirm: String,
+}
+
+/// What [`ShowSeed::confirm`] must say.
+pub const SHOW_SEED_CONFIRM: &str = "show the words of my wallet";
+
+/// The answer to `show_seed`. Never logged; kept no longer than it is shown.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SeedWords {
+    pub words: Vec<String>,
+    /// What the words alone do not bring back.
+    pub warning: String,
 }
 
 /// `backup`: what a full restore needs, and where it was written. Never the words themselves.
@@ -176,5 +220,6 @@ pub mod method {
     pub const HISTORY: &str = "history";
     pub const EVENTS: &str = "events";
     pub const BACKUP: &str = "backup";
+    pub const SHOW_SEED: &str = "show_seed";
     pub const SHUTDOWN: &str = "shutdown";
 }

@@ -1,0 +1,182 @@
+//! The payment machine: decides on inputs; its events alone change the state.
+//!
+//! In: `Requested → Pending (an invoice is out) → Settled | Expired`, or `Failed` where no invoice
+//! could be made. Out: `Requested → Pending → Settled | Failed`, or `Unknown` until a look-up by
+//! payment hash says which. A payment that was called over becomes `Settled` all the same when the
+//! backend shows that its money moved: the ledger follows the money.
+
+mod facts;
+mod receive;
+mod send;
+
+use domain::{Emit, ErrorBody, Machine, Recorded, Step, Timestamp};
+
+use crate::{
+    event::{LimitsSet, Started, WalletEvent, payment_stream, wallet_stream},
+    io::{Effect, Input, Reply, Summary},
+    state::{Node, Wallet},
+    wire::{HistoryQuery, Payment, PaymentState},
+};
+
+/// Payments under way above which new ones wait at the door.
+const MAX_UNDER_WAY: usize = 4_096;
+/// Longest key: its stream's name must fit an id.
+const MAX_KEY_LEN: usize = 180;
+/// Where the keys of payments without an invoice of ours begin.
+const UNINVITED: &str = "uninvited";
+/// Most rows of one answer.
+const MAX_ROWS: u32 = 500;
+
+impl Machine for Wallet {
+    type Input = Input;
+    type Event = WalletEvent;
+    type Effect = Effect;
+    type Reply = Reply;
+
+    fn decide(&self, input: &Input, now: Timestamp) -> Step<Self> {
+        if let Input::Start { .. } = input {
+            return self.start(input);
+        }
+        let Some(node) = &self.node else {
+            return refuse(not_started());
+        };
+        match input {
+            Input::Start { .. } => Step::nothing(),
+            Input::Receive(receive) => self.receive(receive),
+            Input::Pay(pay) => self.pay(node, pay, now),
+            Input::Quote { bolt11 } => Step::reply(self.quote(node, bolt11, now)),
+            Input::Payment { key } => Step::reply(match self.payments.get(key) {
+                Some(entry) => Reply::Payment(Box::new(entry.payment.clone())),
+                None => Reply::Refused(ErrorBody::new(
+                    "no_such_payment",
+                    format!("No payment has the key {key}."),
+                )),
+            }),
+            Input::History(query) => Step::reply(Reply::Payments(self.history(query))),
+            Input::Notices { after, count } => Step::reply(self.tell(*after, *count)),
+            Input::Summary => Step::reply(Reply::Summary(Box::new(self.summary(node)))),
+            Input::Fact(fact) => self.take_fact(fact, now).answer(Reply::Done),
+            Input::Tick => self.expire(now),
+        }
+    }
+
+    fn apply(&mut self, event: &Recorded<WalletEvent>) {
+        self.fold(event);
+    }
+}
+
+fn refuse(error: ErrorBody) -> Step<Wallet> {
+    Step::reply(Reply::Refused(error))
+}
+
+fn not_started() -> ErrorBody {
+    ErrorBody::new("starting", "The wallet is still starting; nothing was done.").retryable()
+}
+
+impl Wallet {
+    /// Binds the log to one node of one network, and asks what became of everything under way.
+    fn start(&self, input: &Input) -> Step<Self> {
+        let Input::Start { network, backend, node_id, limits } = input else {
+            return Step::nothing();
+        };
+        if let Some(node) = &self.node
+            && (node.network != *network || node.node_id != *node_id)
+        {
+            return refuse(other_wallet(node));
+        }
+        let started =
+            Started { network: *network, backend: backend.clone(), node_id: node_id.clone() };
+        let mut emit = Emit::new(wallet_stream(), started);
+        emit.effects = self.look_ups();
+        let mut step = Step::nothing().emit(emit);
+        if self.limits != Some(*limits) {
+            step = step.emit(Emit::new(wallet_stream(), LimitsSet { limits: *limits }));
+        }
+        step.answer(Reply::Done)
+    }
+
+    /// One look-up for each payment that the backend was asked for and did not end.
+    fn look_ups(&self) -> Vec<Effect> {
+        let asked = |payment: &Payment| {
+            matches!(payment.state, PaymentState::Pending | PaymentState::Unknown)
+        };
+        self.under_way
+            .iter()
+            .filter_map(|key| self.payments.get(key))
+            .filter(|entry| asked(&entry.payment))
+            .filter_map(|entry| {
+                let payment_hash = entry.payment.payment_hash?;
+                Some(Effect::LookUp { key: entry.payment.key.clone(), payment_hash })
+            })
+            .collect()
+    }
+
+    /// Newest first, older than `before`; all payments of the last one's millisecond come with it.
+    fn history(&self, query: &HistoryQuery) -> Vec<Payment> {
+        let count = query.count.clamp(1, MAX_ROWS) as usize;
+        let mut rows: Vec<Payment> = Vec::new();
+        let older = self
+            .by_time
+            .iter()
+            .rev()
+            .skip_while(|(at, _)| query.before.is_some_and(|before| *at >= before));
+        for (at, key) in older {
+            if rows.len() >= count && rows.last().is_some_and(|last| last.created_at != *at) {
+                break;
+            }
+            rows.extend(self.payments.get(key).map(|entry| entry.payment.clone()));
+        }
+        rows
+    }
+
+    fn tell(&self, after: u64, count: u32) -> Reply {
+        if after > self.cursor {
+            return Reply::Refused(
+                ErrorBody::new(
+                    "unknown_cursor",
+                    format!(
+                        "The asked cursor {after} is ahead of this wallet's newest, {}.",
+                        self.cursor
+                    ),
+                )
+                .hint("This is not the wallet that the cursor came from, or an older copy of it."),
+            );
+        }
+        Reply::Notices(self.notices(after, count.clamp(1, MAX_ROWS) as usize))
+    }
+
+    fn summary(&self, node: &Node) -> Summary {
+        Summary {
+            network: node.network,
+            backend: node.backend.clone(),
+            node_id: node.node_id.clone(),
+            state: node.state,
+            detail: node.detail.clone(),
+            balance: self.balance(),
+            in_channels_msat: self.ledger.total_msat(),
+            under_way: self.under_way.len(),
+            cursor: self.cursor,
+            limits: self.limits(),
+        }
+    }
+}
+
+fn other_wallet(node: &Node) -> ErrorBody {
+    ErrorBody::refused(
+        "other_wallet",
+        format!(
+            "This home's payments belong to node {} on {}; the seed or the network is another one. \
+             Nothing was started.",
+            node.node_id, node.network
+        ),
+    )
+    .hint("Restore the seed that belongs to this home, or use a new home.")
+}
+
+/// The stream of a payment with an event in it.
+fn emit(key: &domain::IdempotencyKey, event: impl Into<WalletEvent>) -> Emit<Wallet> {
+    Emit::new(payment_stream(key), event)
+}
+
+#[cfg(test)]
+mod tests;

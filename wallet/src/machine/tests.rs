@@ -1,0 +1,5 @@
+//! Tables and random histories of the payment machine.
+
+mod histories;
+mod support;
+mod tables;
