@@ -1,14 +1,12 @@
 //! `cargo xtask ci`: everything that must hold before a change lands, with the time of each step.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
+use crate::house::House;
 use crate::{finding, layers, process, tidy};
-
-/// The executor and the practice network: a workspace of their own (decision 0001).
-const EXECUTOR: &str = "wallet/executor";
 
 struct Step {
     name: &'static str,
@@ -48,7 +46,7 @@ pub fn run(root: &Path, only: &[String]) -> anyhow::Result<()> {
         .iter()
         .filter(|step| only.is_empty() || only.iter().any(|name| name == step.name))
         .collect();
-    let house = House::new(root);
+    let house = House::debug(root);
     let started = Instant::now();
     let mut times: Vec<(&str, Duration)> = Vec::new();
     let mut failed = None;
@@ -70,65 +68,17 @@ pub fn run(root: &Path, only: &[String]) -> anyhow::Result<()> {
     failed.map_or(Ok(()), Err)
 }
 
-/// The two workspaces and what the tests of one need to know of the other.
-struct House {
-    root: PathBuf,
-    has_nextest: bool,
+/// Cargo in one workspace, told where the programs of both lie.
+fn cargo<'a>(
+    house: &House,
+    workspace: &Path,
+    arguments: impl IntoIterator<Item = &'a str>,
+) -> anyhow::Result<()> {
+    process::run(&mut house.cargo(workspace, arguments))
 }
 
-impl House {
-    fn new(root: &Path) -> Self {
-        let has_nextest = process::succeeds(process::cargo(root).args(["nextest", "--version"]));
-        Self { root: root.to_path_buf(), has_nextest }
-    }
-
-    fn executor(&self) -> PathBuf {
-        self.root.join(EXECUTOR)
-    }
-
-    fn workspaces(&self) -> [PathBuf; 2] {
-        [self.root.clone(), self.executor()]
-    }
-
-    /// Where a workspace's programs are built: its own `target`, or the one that all share.
-    fn programs(&self, workspace: &Path) -> PathBuf {
-        let shared = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-        shared
-            .map_or_else(|| workspace.join("target"), |target| self.root.join(target))
-            .join("debug")
-    }
-
-    /// Cargo in a workspace, told where the programs of both lie.
-    fn cargo<'a>(
-        &self,
-        workspace: &Path,
-        arguments: impl IntoIterator<Item = &'a str>,
-    ) -> anyhow::Result<()> {
-        let mut command = process::cargo(workspace);
-        command.args(arguments);
-        if let Some(target) = std::env::var_os("CARGO_TARGET_DIR") {
-            command.env("CARGO_TARGET_DIR", self.root.join(target));
-        }
-        let program = format!("pilothouse{}", std::env::consts::EXE_SUFFIX);
-        command.env("PILOTHOUSE_BIN", self.programs(&self.root).join(program));
-        command.env("PILOTHOUSE_LIBEXEC", self.programs(&self.executor()));
-        process::run(&mut command)
-    }
-
-    /// Tests of all members, or of those that a nextest filter or its counterpart chooses.
-    fn test(&self, workspace: &Path, choice: &Choice) -> anyhow::Result<()> {
-        let arguments: Vec<&str> = if self.has_nextest {
-            let run = ["nextest", "run", "--locked", "--workspace"];
-            run.into_iter().chain(choice.nextest.iter().copied()).collect()
-        } else {
-            eprintln!("cargo-nextest is not installed: `cargo test` instead, without time-outs");
-            ["test", "--locked", "--bins", "--lib", "--tests"]
-                .into_iter()
-                .chain(choice.plain.iter().copied())
-                .collect()
-        };
-        self.cargo(workspace, arguments)
-    }
+fn both(house: &House, arguments: &[&str]) -> anyhow::Result<()> {
+    house.workspaces().iter().try_for_each(|at| cargo(house, at, arguments.iter().copied()))
 }
 
 /// One choice of tests, as nextest says it and as `cargo test` does.
@@ -148,8 +98,19 @@ const NO_SCENARIOS: Choice = Choice {
 const SCENARIOS: Choice =
     Choice { nextest: &["-E", "package(scenarios)"], plain: &["-p", "scenarios"] };
 
+/// Runs the chosen tests of one workspace.
+fn run_tests(house: &House, workspace: &Path, choice: &Choice) -> anyhow::Result<()> {
+    if process::succeeds(process::cargo(workspace).args(["nextest", "--version"])) {
+        let run = ["nextest", "run", "--locked", "--workspace"];
+        return cargo(house, workspace, run.iter().chain(choice.nextest).copied());
+    }
+    eprintln!("cargo-nextest is not installed: `cargo test` instead, without time-outs");
+    let run = ["test", "--locked", "--bins", "--lib", "--tests"];
+    cargo(house, workspace, run.iter().chain(choice.plain).copied())
+}
+
 fn fmt(house: &House) -> anyhow::Result<()> {
-    house.workspaces().iter().try_for_each(|at| house.cargo(at, ["fmt", "--all", "--check"]))
+    both(house, &["fmt", "--all", "--check"])
 }
 
 fn check_layers(house: &House) -> anyhow::Result<()> {
@@ -167,29 +128,26 @@ fn deny(house: &House) -> anyhow::Result<()> {
     }
     let policy = house.root.join("deny.toml");
     let policy = policy.to_str().context("the repository's path is no text")?;
-    let check = ["deny", "check", "--config", policy, "licenses", "bans", "sources"];
-    house.workspaces().iter().try_for_each(|at| house.cargo(at, check))
+    both(house, &["deny", "check", "--config", policy, "licenses", "bans", "sources"])
 }
 
 fn clippy(house: &House) -> anyhow::Result<()> {
-    let lint = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
-    house.workspaces().iter().try_for_each(|at| house.cargo(at, lint))
+    both(house, &["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])
 }
 
 /// Programs and tests in one go, so that both are built from the same features, once.
 fn build(house: &House) -> anyhow::Result<()> {
-    let build = ["build", "--locked", "--workspace", "--bins", "--tests"];
-    house.workspaces().iter().try_for_each(|at| house.cargo(at, build))
+    both(house, &["build", "--locked", "--workspace", "--bins", "--tests"])
 }
 
 fn test(house: &House) -> anyhow::Result<()> {
-    house.test(&house.root, &NO_SCENARIOS)
+    run_tests(house, &house.root, &NO_SCENARIOS)
 }
 
 fn test_wallet(house: &House) -> anyhow::Result<()> {
-    house.test(&house.executor(), &ALL)
+    run_tests(house, &house.executor(), &ALL)
 }
 
 fn scenarios(house: &House) -> anyhow::Result<()> {
-    house.test(&house.root, &SCENARIOS)
+    run_tests(house, &house.root, &SCENARIOS)
 }

@@ -2,6 +2,7 @@
 
 mod ci;
 mod finding;
+mod house;
 mod layers;
 mod metadata;
 mod process;

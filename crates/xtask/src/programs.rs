@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
+use crate::house::House;
 use crate::process;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -34,16 +35,17 @@ pub fn replay(root: &Path, file: &Path) -> anyhow::Result<()> {
 
 /// A figure counts only from a release build, of the executor and the practice network too.
 pub fn bench(root: &Path, what: Bench, rest: &[String]) -> anyhow::Result<()> {
-    let executor = root.join("wallet/executor");
-    process::run(process::cargo(&executor).args(["build", "--release", "--workspace", "--bins"]))?;
-    let mut command = process::cargo(root);
-    command.args(["run", "--quiet", "--release", "-p", "pilothouse", "--", "--json", "bench"]);
-    process::run(command.arg(what.name()).args(rest))
+    let house = House::release(root);
+    house.build_programs()?;
+    let run = ["run", "--quiet", "--locked", "--release", "-p", "pilothouse", "--"];
+    let mut command = house.cargo(root, run);
+    process::run(command.args(["--json", "bench", what.name()]).args(rest))
 }
 
-/// Runs a binary of the `scenarios` package.
+/// Runs a binary of the `scenarios` package, with the real programs built before.
 pub fn scenario(root: &Path, name: &str, rest: &[String]) -> anyhow::Result<()> {
-    let mut command = process::cargo(root);
-    command.args(["run", "--quiet", "-p", "scenarios", "--bin", name, "--"]).args(rest);
-    process::run(&mut command)
+    let house = House::debug(root);
+    house.build_programs()?;
+    let run = ["run", "--quiet", "--locked", "-p", "scenarios", "--bin", name, "--"];
+    process::run(house.cargo(root, run).args(rest))
 }

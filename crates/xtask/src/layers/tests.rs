@@ -1,6 +1,7 @@
 //! The table refuses each kind of breach, and lets a good house stand.
 
 use super::*;
+use crate::process;
 
 const TABLE_TEXT: &str = r#"
 workspaces = ["."]
@@ -176,6 +177,65 @@ fn a_table_that_contradicts_itself_is_refused() {
         let error = Table::parse(&text).expect_err("refused");
         assert!(format!("{error:#}").contains(says), "{error:#}");
     }
+}
+
+/// Through Cargo and git themselves, as the command runs: first a good repository, then one whose
+/// words have learnt to look up.
+#[test]
+fn a_real_workspace_is_read() {
+    let manifest = |name: &str, dependencies: &str| {
+        format!(
+            "[package]\nname = \"{name}\"\nedition = \"2024\"\n\n[dependencies]\n{dependencies}"
+        )
+    };
+    let words = manifest("words", "");
+    let store = manifest("store", "words = { path = \"../words\" }\n");
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().canonicalize().expect("a real path");
+    let made = |files: &[(&str, &str)]| Tree::made(&root, files);
+    made(&[
+        ("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"words\", \"store\"]\n"),
+        ("words/Cargo.toml", &words),
+        ("words/src/lib.rs", "//! Words.\n"),
+        ("store/Cargo.toml", &store),
+        ("store/src/lib.rs", "//! A store.\n"),
+        (
+            TABLE,
+            "workspaces = [\".\"]\nhold = []\n\
+             layer = [{ name = \"low\", pure = true }, { name = \"high\" }]\n\
+             [crate.words]\nfolder = \"words\"\nlayer = \"low\"\n\
+             [crate.store]\nfolder = \"store\"\nlayer = \"high\"\n\
+             [pure]\ncrates = [\"tokio\"]\nnames = [\"std::fs\"]\n",
+        ),
+    ]);
+    process::run(process::program("git", &root).args(["init", "--quiet"])).expect("git");
+    let lock = || {
+        let mut cargo = process::cargo(&root);
+        process::output(cargo.args(["generate-lockfile", "--offline"])).expect("a lock file");
+    };
+    let check = || check_repository(&root).expect("checked");
+
+    lock();
+    assert_eq!(check(), []);
+
+    made(&[
+        ("words/Cargo.toml", &manifest("words", "store = { path = \"../store\" }\n")),
+        ("words/src/lib.rs", "//! Words.\nuse std::fs;\n"),
+        ("store/Cargo.toml", &manifest("store", "")),
+        ("stray/Cargo.toml", &format!("{}\n[workspace]\n", manifest("stray", ""))),
+    ]);
+    lock();
+    let found: Vec<(String, &str)> =
+        check().into_iter().map(|finding| (finding.path, finding.rule)).collect();
+    let at = |path: &str, rule| (path.to_owned(), rule);
+    assert_eq!(
+        found,
+        [
+            at("words/Cargo.toml", "arrow"),
+            at("stray/Cargo.toml", "place"),
+            at("words/src/lib.rs", "pure")
+        ]
+    );
 }
 
 #[test]
