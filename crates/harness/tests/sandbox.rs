@@ -24,6 +24,10 @@ use std::{
 
 /// Set when this test program runs itself again as an ordinary user.
 const HELPER: &str = "HARNESS_TEST_HELPER";
+/// Set when this test program runs itself again, to be killed: the mark of its sleep.
+const MARK: &str = "HARNESS_TEST_MARK";
+const BACKEND: &str = "HARNESS_TEST_BACKEND";
+const PLACE: &str = "HARNESS_TEST_PLACE";
 
 fn helper() -> PathBuf {
     std::env::var_os(HELPER).map_or_else(|| env!("CARGO_BIN_EXE_harness-helper").into(), PathBuf::from)
@@ -66,16 +70,30 @@ fn text(outcome: &Outcome) -> String {
     )
 }
 
-/// No process of ours below this one is left, and none whose command line holds `mark`.
+/// A length of sleep that no other test, nor this one as another user, uses.
+fn mark(tag: u32) -> String {
+    std::env::var(MARK).unwrap_or_else(|_| format!("{tag}{:07}", std::process::id()))
+}
+
+fn command_lines() -> impl Iterator<Item = String> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes.filter_map(|entry| fs::read_to_string(entry.path().join("cmdline")).ok())
+}
+
+fn left(mark: &str) -> Vec<String> {
+    command_lines().filter(|line| line.contains(mark)).collect()
+}
+
 fn assert_nothing_left(mark: &str) {
-    let left: Vec<_> = fs::read_dir("/proc")
-        .unwrap()
-        .flatten()
-        .filter(|entry| entry.file_name() != std::process::id().to_string().as_str())
-        .filter_map(|entry| fs::read_to_string(entry.path().join("cmdline")).ok())
-        .filter(|line| line.contains(mark))
-        .collect();
-    assert_eq!(left, Vec::<String>::new());
+    assert_eq!(left(mark), Vec::<String>::new());
+}
+
+async fn wait_until_nothing_left(mark: &str) {
+    let started = Instant::now();
+    while !left(mark).is_empty() {
+        assert!(started.elapsed() < Duration::from_secs(5), "left: {:?}", left(mark));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
@@ -190,17 +208,12 @@ async fn our_environment_and_descriptors_do_not_leak_in() {
             .collect();
         let expected = ["PATH", "HOME", "TMPDIR", "LANG", "TZ"].map(String::from);
         assert_eq!(names, HashSet::from(expected), "{}", text(&outcome));
-        let open = "import os\nprint([os.fstat(n).st_mode >> 12 for n in range(3, 100) if not \
-                    __import__('os').path.exists('') and __import__('errno') and ok(n)])";
-        let script = format!(
-            "def ok(n):\n  try: os.fstat(n); return True\n  except OSError: return False\n{open}"
-        );
+        let script = "import os\nfor n in range(3, 100):\n  try: print(os.readlink(f'/dev/fd/{n}') \
+                      if os.path.isdir('/dev/fd') else oct(os.fstat(n).st_mode))\n  except OSError: pass";
         if fs::exists("/usr/bin/python3").unwrap() {
-            let script = format!("import os\n{script}");
-            let (outcome, _) = run(&sandbox, &Spec::command(["python3", "-c", &script])).await;
+            let (outcome, _) = run(&sandbox, &Spec::command(["python3", "-c", script])).await;
             let said = String::from_utf8_lossy(&outcome.stdout.bytes).trim().to_owned();
-            // At most our own program, a plain file (type 8) that cannot be written.
-            assert!(said == "[]" || said == "[8]", "{}", text(&outcome));
+            assert_eq!((&outcome.end, said.as_str()), (&End::Exited { code: 0 }, ""));
         }
     }
 }
@@ -260,14 +273,15 @@ print('held')
 #[tokio::test]
 async fn a_sleeper_is_ended_at_its_time_limit() {
     for sandbox in sandboxes().await {
-        let mut spec = sh("echo begun; sleep 98123");
+        let mark = mark(11);
+        let mut spec = sh(&format!("echo begun; sleep {mark}"));
         spec.limits.wall_ms = 300;
         let started = Instant::now();
         let (outcome, _) = run(&sandbox, &spec).await;
         assert_eq!(outcome.end, End::TimedOut, "{}", text(&outcome));
         assert_eq!(outcome.stdout.bytes, b"begun\n");
         assert!(started.elapsed() < Duration::from_secs(5));
-        assert_nothing_left("98123");
+        assert_nothing_left(&mark);
     }
 }
 
@@ -287,12 +301,14 @@ async fn an_endless_loop_is_ended_at_its_cpu_limit_also_when_spread_over_childre
 #[tokio::test]
 async fn a_fork_bomb_is_stopped_and_named() {
     for sandbox in sandboxes().await {
-        let mut spec = Spec::command(["/bin/bash", "-c", "b() { b | b & }; b; sleep 71234"]);
+        let mark = mark(12);
+        let script = format!("b() {{ b | b & }}; b; sleep {mark}");
+        let mut spec = Spec::command(["/bin/bash", "-c", &script]);
         spec.limits = Limits { processes: 40, wall_ms: 20_000, ..Limits::default() };
         let (outcome, _) = run(&sandbox, &spec).await;
         let expected = End::OverLimit { limit: LimitHit::Processes };
         assert_eq!(outcome.end, expected, "{}", text(&outcome));
-        assert_nothing_left("71234");
+        assert_nothing_left(&mark);
     }
 }
 
@@ -359,18 +375,19 @@ async fn a_full_disk_is_prevented_by_size_and_by_count() {
 #[tokio::test]
 async fn what_escapes_its_session_is_ended_with_the_rest() {
     for sandbox in sandboxes().await {
-        let script = "setsid sh -c 'setsid sleep 60411 & sleep 60412' & sleep 0.1; echo done";
-        let mut spec = sh(script);
+        let mark = mark(13);
+        let escape = format!("setsid sh -c 'setsid sleep {mark} & sleep {mark}' & sleep 0.1");
+        let mut spec = sh(&escape);
         let started = Instant::now();
         let (outcome, _) = run(&sandbox, &spec).await;
         assert_eq!(outcome.end, End::Exited { code: 0 }, "{}", text(&outcome));
         assert!(started.elapsed() < Duration::from_secs(10));
-        assert_nothing_left("6041");
-        spec = sh("setsid sleep 60413 & wait");
+        assert_nothing_left(&mark);
+        spec = sh(&format!("setsid sleep {mark} & wait"));
         spec.limits.wall_ms = 200;
         let (outcome, _) = run(&sandbox, &spec).await;
         assert_eq!(outcome.end, End::TimedOut);
-        assert_nothing_left("60413");
+        assert_nothing_left(&mark);
     }
 }
 
@@ -379,49 +396,59 @@ async fn a_run_ends_when_cancelled_and_when_its_future_is_dropped() {
     for sandbox in sandboxes().await {
         let scratch = sandbox.scratch().unwrap();
         let cancel = CancellationToken::new();
-        let spec = sh("setsid sleep 50511 & sleep 50512");
+        let mark = mark(14);
+        let spec = sh(&format!("setsid sleep {mark} & sleep {mark}"));
         let (outcome, ()) = tokio::join!(sandbox.run(&spec, &scratch, &cancel), async {
             tokio::time::sleep(Duration::from_millis(200)).await;
             cancel.cancel();
         });
         assert_eq!(outcome.unwrap().end, End::Cancelled);
-        assert_nothing_left("5051");
+        assert_nothing_left(&mark);
         let scratch = sandbox.scratch().unwrap();
         let late = Duration::from_millis(300);
         let cancel = CancellationToken::new();
         let dropped = tokio::time::timeout(late, sandbox.run(&spec, &scratch, &cancel)).await;
         assert!(dropped.is_err());
-        tokio::time::sleep(Duration::from_millis(700)).await;
-        assert_nothing_left("5051");
+        wait_until_nothing_left(&mark).await;
     }
 }
 
 #[tokio::test]
 async fn a_run_dies_with_the_program_that_asked_for_it() {
-    if std::env::var_os("HARNESS_TEST_DOOMED").is_some() {
-        for sandbox in sandboxes().await {
-            let (_, _) = run(&sandbox, &sh("setsid sleep 40611 & sleep 40612")).await;
+    let mark = mark(15);
+    if std::env::var_os(MARK).is_some() {
+        let mut config = config(&std::env::var(BACKEND).unwrap());
+        config.scratch_root = std::env::var_os(PLACE).map(PathBuf::from);
+        let sandbox = Sandbox::detect(config).await;
+        run(&sandbox, &sh(&format!("setsid sleep {mark} & sleep {mark}"))).await;
+        unreachable!("this program is killed before");
+    }
+    for sandbox in sandboxes().await {
+        let place = tempfile::tempdir().unwrap();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_run_dies_with_the_program_that_asked_for_it"])
+            .env(MARK, &mark)
+            .env(BACKEND, &sandbox.probe().name)
+            .env(PLACE, place.path())
+            .spawn()
+            .unwrap();
+        let sleeping = format!("sleep\0{mark}\0");
+        let started = Instant::now();
+        while command_lines().filter(|line| *line == sleeping).count() < 2 {
+            assert!(started.elapsed() < Duration::from_secs(20), "it never ran");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        wait_until_nothing_left(&mark).await;
+        // Its scratch directory is gone as well.
+        let started = Instant::now();
+        while place.path().read_dir().unwrap().next().is_some() {
+            assert!(started.elapsed() < Duration::from_secs(5));
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_run_dies_with_the_program_that_asked_for_it"])
-        .env("HARNESS_TEST_DOOMED", "1")
-        .spawn()
-        .unwrap();
-    let running = || {
-        fs::read_dir("/proc").unwrap().flatten().any(|entry| {
-            fs::read_to_string(entry.path().join("cmdline")).is_ok_and(|l| l == "sleep\x0040612\0")
-        })
-    };
-    let started = Instant::now();
-    while !running() {
-        assert!(started.elapsed() < Duration::from_secs(20), "it never ran");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    tokio::time::sleep(Duration::from_millis(700)).await;
-    assert_nothing_left("4061");
 }
 
 #[tokio::test(flavor = "multi_thread")]

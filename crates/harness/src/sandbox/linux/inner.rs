@@ -18,7 +18,7 @@ use std::{
 };
 
 use super::{
-    confine, seccomp,
+    confine, seccomp, tree,
     wire::{self, Backend, GO, InnerOrder, Note},
 };
 use crate::sandbox::{End, LimitHit, Program};
@@ -45,7 +45,8 @@ pub fn main() -> i32 {
                 End::Exited { code }
             }
         };
-        wire::write(&socket, &Note::Done { end })
+        let (cpu_ms, peak_memory_bytes) = (tree::waited_cpu_ms(), tree::waited_peak_bytes());
+        wire::write(&socket, &Note::Done { end, cpu_ms, peak_memory_bytes })
     };
     i32::from(talk().is_err())
 }
@@ -53,6 +54,7 @@ pub fn main() -> i32 {
 /// Gives up everything the order does not grant, and prepares standard input.
 fn confine_to(order: &InnerOrder) -> Result<File, String> {
     let why = |what: &'static str| move |error: Errno| format!("{what}: {error}");
+    confine::keep_descriptors().map_err(why("keeping our descriptors"))?;
     // Already so under bubblewrap, which makes the session itself.
     let _ = setsid();
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(why("dying with the supervisor"))?;

@@ -222,6 +222,7 @@ fn start(config: &SandboxConfig) -> Result<(UnixStream, Child), SandboxError> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let helper = config.helper.as_deref().unwrap_or(Path::new("/proc/self/exe"));
+        // Not killed on drop: it sees its socket close, and ends the run before itself.
         #[expect(clippy::disallowed_methods, reason = "the harness is where commands start")]
         let child = Command::new(helper)
             .arg(SUPERVISE_STAGE)
@@ -230,7 +231,6 @@ fn start(config: &SandboxConfig) -> Result<(UnixStream, Child), SandboxError> {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()?;
         Ok((UnixStream::from_std(ours)?, child))
     };

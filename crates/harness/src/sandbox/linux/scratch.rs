@@ -42,7 +42,11 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Err(error) = remove(&self.root) {
+        let removed = remove(&self.root);
+        if let Err(error) = removed.or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        }) {
             tracing::warn!(path = %self.root.display(), %error, "a scratch directory is left over");
         }
     }
@@ -50,7 +54,7 @@ impl Drop for Scratch {
 
 /// Removes a tree of any depth, without following links. Each directory below is first moved up
 /// beside the others, so that neither the depth nor the length of a path can stop the removal.
-fn remove(root: &Path) -> io::Result<()> {
+pub(super) fn remove(root: &Path) -> io::Result<()> {
     open_up(root)?;
     let mut moved: u64 = 0;
     let mut waiting = vec![root.to_path_buf()];

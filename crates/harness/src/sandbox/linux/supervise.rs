@@ -39,14 +39,17 @@ pub fn main() -> i32 {
     let talk = || -> io::Result<()> {
         let host = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
         let Some(order) = wire::read::<Order>(&host)? else { return Ok(()) };
+        let scratch = order.scratch.clone();
         let report = supervise(&host, order).unwrap_or_else(|why| Report::Failed { why });
-        wire::write(&host, &report)
+        // Whoever asked may be gone; then nobody else will clear up.
+        wire::write(&host, &report).or_else(|_| super::scratch::remove(&scratch))
     };
     i32::from(talk().is_err())
 }
 
 fn supervise(host: &UnixStream, mut order: Order) -> Result<Report, String> {
     let fault = |what: &'static str| move |error: Errno| format!("{what}: {error}");
+    confine::keep_descriptors().map_err(fault("keeping our descriptors"))?;
     prctl::set_child_subreaper(true).map_err(fault("watching over the run"))?;
     prctl::set_dumpable(false).map_err(fault("hiding from the run"))?;
     let run_as = if geteuid().is_root() { Some(identity::for_root()?) } else { None };
@@ -124,10 +127,10 @@ fn drive(host: &UnixStream, inner: &UnixStream, order: &Order) -> Result<Report,
     let mut watch = Watch::new(*limits, &order.scratch, group.as_ref());
     let mut end = follow(host, inner, &mut watch, go);
     let run_ms = millis(go.elapsed());
-    watch.look_at_tree();
     if group.as_ref().is_some_and(Cgroup::ran_out_of_memory) {
         end = End::OverLimit { limit: LimitHit::Memory };
     }
+    watch.look_at_tree();
     if let Some(group) = &group {
         group.kill();
     }
@@ -137,7 +140,8 @@ fn drive(host: &UnixStream, inner: &UnixStream, order: &Order) -> Result<Report,
     let usage = Usage {
         start_ms,
         run_ms,
-        cpu_ms: tree::waited_cpu_ms(),
+        // What is killed as a whole is not waited for one by one.
+        cpu_ms: watch.cpu_ms().max(tree::waited_cpu_ms()),
         peak_memory_bytes: watch.peak_memory_bytes().max(tree::waited_peak_bytes()),
     };
     Ok(Report::Over { end, usage })
@@ -159,7 +163,10 @@ fn follow(host: &UnixStream, inner: &UnixStream, watch: &mut Watch<'_>, go: Inst
             Err(_) => return End::Cancelled,
             Ok(_) if from_inner => {
                 return match wire::read::<Note>(inner) {
-                    Ok(Some(Note::Done { end })) => end,
+                    Ok(Some(Note::Done { end, cpu_ms, peak_memory_bytes })) => {
+                        watch.was_told(cpu_ms, peak_memory_bytes);
+                        end
+                    }
                     // The inner stage was killed: by the kernel for its limits, or by the run.
                     _ => End::Signaled { signal: nix::libc::SIGKILL },
                 };

@@ -27,6 +27,7 @@ pub struct Watch<'a> {
     group: Option<&'a Cgroup>,
     last: TreeUsage,
     peak_memory_bytes: u64,
+    cpu_ms: u64,
     disk_due: Instant,
 }
 
@@ -38,12 +39,23 @@ impl<'a> Watch<'a> {
             group,
             last: TreeUsage::default(),
             peak_memory_bytes: 0,
+            cpu_ms: 0,
             disk_due: Instant::now() + LONGEST,
         }
     }
 
     pub fn peak_memory_bytes(&self) -> u64 {
         self.peak_memory_bytes
+    }
+
+    pub fn cpu_ms(&self) -> u64 {
+        self.cpu_ms
+    }
+
+    /// Takes in what the inner stage knows of those that it waited for.
+    pub fn was_told(&mut self, cpu_ms: u64, peak_memory_bytes: u64) {
+        self.cpu_ms = self.cpu_ms.max(cpu_ms);
+        self.peak_memory_bytes = self.peak_memory_bytes.max(peak_memory_bytes);
     }
 
     /// How long nothing can go wrong that would not be seen soon enough.
@@ -82,7 +94,7 @@ impl<'a> Watch<'a> {
 
     pub fn look_at_tree(&mut self) {
         self.last = tree::usage();
-        self.peak_memory_bytes = self.peak_memory_bytes.max(self.last.memory_bytes);
+        self.was_told(self.last.cpu_ms, self.last.memory_bytes);
     }
 
     fn disk_is_over(&mut self) -> bool {

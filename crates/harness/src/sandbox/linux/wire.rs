@@ -69,8 +69,8 @@ pub enum Note {
     Ready,
     /// Could not confine itself, so starts nothing.
     Unfit { why: String },
-    /// The command is over.
-    Done { end: End },
+    /// The command is over; what it and its children took, as far as they were waited for.
+    Done { end: End, cpu_ms: u64, peak_memory_bytes: u64 },
 }
 
 /// Supervisor to host, once nothing of the run is left.
