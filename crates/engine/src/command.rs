@@ -1,6 +1,7 @@
 //! Commands: everything the operator (desk, palette, command line, later agents) can ask for.
 
-use domain::{CommandId, IdempotencyKey, Msat, Pubkey, RequestId, Sha256Hash};
+use domain::{IdempotencyKey, Msat, RequestId};
+pub use nip90::{DemandAnswer, DemandRisk, JobDraft, JobInput, OfferDraft, PaymentPolicy};
 use serde::{Deserialize, Serialize};
 
 /// One request of the operator. The host gives it an id; the same id again changes nothing.
@@ -48,79 +49,6 @@ pub enum Command {
     },
     RelayRemove {
         url: String,
-    },
-}
-
-/// How exposed accepting a request makes us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DemandRisk {
-    /// The request names us by `p`.
-    Aimed,
-    /// The request names nobody.
-    Open,
-    /// Demand the practice network makes, so that a newcomer sees a first job.
-    Starter,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DemandAnswer {
-    Accept,
-    Ask,
-    Refuse,
-}
-
-/// When the buyer pays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PaymentPolicy {
-    /// No work until paid.
-    Before,
-    /// The result carries the invoice.
-    After,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OfferDraft {
-    /// NIP-90 request kind, 5000..=5999.
-    pub kind: u16,
-    pub price_msat: Msat,
-    pub payment: PaymentPolicy,
-}
-
-/// A job to buy. Inputs that are files were packed and hashed before.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct JobDraft {
-    /// Makes the same submission the same job.
-    pub key: CommandId,
-    pub kind: u16,
-    pub inputs: Vec<JobInput>,
-    pub params: Vec<(String, String)>,
-    /// The most we pay, fees apart.
-    pub bid_msat: Msat,
-    /// The most we pay in routing fees.
-    pub max_fee_msat: Msat,
-    /// Ask this provider only; else the first acceptable offer is taken.
-    pub provider: Option<Pubkey>,
-    /// Seconds until the request expires (NIP-40).
-    pub timeout_secs: u32,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum JobInput {
-    Text {
-        text: String,
-    },
-    Url {
-        url: String,
-    },
-    /// A blob that the host has put in its own store; uploaded before the request is published.
-    Blob {
-        sha256: Sha256Hash,
-        len: u64,
-        media_type: String,
     },
 }
 

@@ -4,6 +4,7 @@ use domain::{
     ErrorBody, EventHash, IdempotencyKey, Msat, Network, PaymentHash, Preimage, Pubkey, RequestId,
     Sha256Hash, StreamId, Timestamp,
 };
+pub use nip90::{Blocker, ProviderState};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -67,25 +68,6 @@ pub struct ProviderView {
     pub demand: Vec<(DemandRisk, DemandAnswer)>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProviderState {
-    #[default]
-    Offline,
-    Connecting,
-    Online,
-    Degraded,
-}
-
-/// One thing in the way of selling work, and what clears it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Blocker {
-    /// `no_relay`, `wallet_not_ready`, `no_offer`, `no_sandbox`, …
-    pub code: String,
-    pub message: String,
-    pub hint: Option<String>,
-}
-
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct OfferView {
     pub kind: u16,
@@ -122,7 +104,7 @@ pub enum WalletState {
     NotReachable,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobRole {
     Provider,
@@ -130,7 +112,7 @@ pub enum JobRole {
 }
 
 /// One job in the words of people and of the command line.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobView {
     pub request_id: RequestId,
     pub role: JobRole,
@@ -162,7 +144,7 @@ pub struct JobView {
 }
 
 /// One state a machine went through, with the event that proves it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TimelineStep {
     pub at: Timestamp,
     /// `execution`, `payment`, `buyer`.
@@ -174,7 +156,7 @@ pub struct TimelineStep {
 }
 
 /// The proof ladder: each rung with its source where it is proved.
-#[derive(Clone, Debug, PartialEq, Default, Serialize)]
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Proofs {
     pub request_seen: Option<ProofSource>,
     pub work_accepted: Option<ProofSource>,
@@ -184,7 +166,7 @@ pub struct Proofs {
     pub settled: Option<ProofSource>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProofSource {
     Local,
@@ -192,7 +174,7 @@ pub enum ProofSource {
     Wallet,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PaymentView {
     pub key: IdempotencyKey,
     pub direction: Direction,

@@ -1,0 +1,61 @@
+//! Inputs: commands of the operator, and facts that adapters saw.
+
+use domain::{Delivery, EffectId, IdempotencyKey, Network};
+use nip90::{
+    buyer::BuyerInput,
+    provider::{Backend, ProviderInput},
+};
+use std::collections::BTreeMap;
+use wallet::wire;
+
+use crate::{
+    command::Command,
+    event::{Identity, ServiceChanged},
+    view::{RelayState, WalletState},
+};
+
+/// One thing for the engine to decide on.
+#[derive(Debug)]
+pub enum Input {
+    Command(Command),
+    Fact(Fact),
+}
+
+/// What an adapter saw.
+#[derive(Debug)]
+pub enum Fact {
+    Started { version: String, network: Network },
+    Identity(Identity),
+    /// What can execute jobs here, whole.
+    Backends(BTreeMap<u16, Backend>),
+    Relay { url: String, state: RelayState, detail: Option<String> },
+    Service(ServiceChanged),
+    Wallet(WalletFact),
+    Provider(ProviderInput),
+    Buyer(BuyerInput),
+    /// A second has gone by.
+    Tick,
+}
+
+/// What the executor said.
+#[derive(Debug)]
+pub enum WalletFact {
+    Info(wire::Info),
+    State { state: WalletState, detail: Option<String> },
+    Notice(wire::Notice),
+    /// It took a request on and this is the payment now.
+    Accepted(wire::Payment),
+    /// It took nothing on.
+    Refused { key: IdempotencyKey, error: domain::ErrorBody },
+}
+
+impl Input {
+    pub fn started(version: &str, network: Network) -> Self {
+        Self::Fact(Fact::Started { version: version.to_owned(), network })
+    }
+
+    /// A fact that finishes `effect`.
+    pub fn of_effect(effect: EffectId, fact: Fact) -> Delivery<Self> {
+        Delivery::of_effect(effect, Self::Fact(fact))
+    }
+}

@@ -1,0 +1,236 @@
+//! From the state to the view: what screens and the command line read.
+
+use domain::Timestamp;
+use std::sync::Arc;
+use wallet::wire;
+
+use crate::{
+    state::State,
+    timeline::JobKey,
+    view::{
+        Direction, IdentityView, JobRole, JobView, LogView, OfferView, PaymentState, PaymentView,
+        ProofSource, Proofs, ProviderView, ReceiptRow, RelayView, ServiceView, View, WalletView,
+    },
+    wallet_facts::job_of,
+};
+use nip90::{DemandRisk, provider};
+
+/// Rows of each list in the view; the rest is asked for by page.
+const LIST: usize = 200;
+
+/// The view of `state` with `events` in its log and the newest checkpoint's size and time.
+pub fn view_of(
+    state: &State,
+    events: u64,
+    checkpoint: Option<(u64, Timestamp)>,
+    now: Timestamp,
+) -> View {
+    let (earned_today_msat, spent_today_msat) = state.totals.today(now);
+    View {
+        network: state.network,
+        at: now,
+        identity: state.identity.as_ref().map(|identity| IdentityView {
+            npub: identity.npub.clone(),
+            pubkey: identity.pubkey,
+            kept_in: identity.kept_in.clone(),
+            backed_up: identity.backed_up,
+        }),
+        relays: relays(state),
+        provider: provider(state),
+        wallet: wallet(state),
+        jobs: jobs(state),
+        payments: payments(state),
+        receipts: state
+            .receipts
+            .iter()
+            .map(|receipt| {
+                Arc::new(ReceiptRow { id: receipt.id.clone(), receipt: receipt.clone() })
+            })
+            .collect(),
+        log: LogView {
+            events,
+            last: None,
+            checkpoint_at: checkpoint.map(|(_, at)| at),
+            checkpoint_size: checkpoint.map(|(size, _)| size),
+            dead_letters: 0,
+        },
+        services: state
+            .services
+            .values()
+            .map(|service| ServiceView {
+                name: service.name.clone(),
+                state: service.state,
+                restarts: service.restarts,
+                detail: service.detail.clone(),
+            })
+            .collect(),
+        earned_today_msat,
+        spent_today_msat,
+        reserved_msat: state.buyer.reserved_msat(),
+    }
+}
+
+fn relays(state: &State) -> Vec<RelayView> {
+    let view = |(url, relay): (&String, &crate::state::RelayStatus)| RelayView {
+        url: url.clone(),
+        state: relay.state,
+        detail: relay.detail.clone(),
+        since: relay.since,
+    };
+    state.relays.iter().map(view).collect()
+}
+
+fn provider(state: &State) -> ProviderView {
+    let lane = &state.provider;
+    let offers = lane.offers().values().map(|offer| {
+        let backend = state.backends.get(&offer.kind);
+        OfferView {
+            kind: offer.kind,
+            name: kind_name(state, offer.kind),
+            price_msat: offer.price_msat,
+            payment: offer.payment,
+            unavailable: match backend {
+                None => Some("This machine has no backend for this kind.".to_owned()),
+                Some(backend) => backend.unable.clone(),
+            },
+        }
+    });
+    ProviderView {
+        state: lane.mode().state,
+        since: lane.mode().since,
+        blockers: state.provider_blockers(),
+        offers: offers.collect(),
+        demand: DemandRisk::ALL.iter().map(|risk| (*risk, lane.demand_answer(*risk))).collect(),
+    }
+}
+
+fn kind_name(state: &State, kind: u16) -> String {
+    state.backends.get(&kind).map_or_else(|| kind.to_string(), |backend| backend.name.clone())
+}
+
+fn wallet(state: &State) -> WalletView {
+    let mirror = &state.wallet;
+    let balance = mirror.balance.as_ref();
+    WalletView {
+        state: mirror.state,
+        balance_msat: balance.map(|balance| balance.spendable_msat),
+        pending_in_msat: balance.map(|balance| balance.pending_in_msat),
+        pending_out_msat: balance.map(|balance| balance.pending_out_msat),
+        inbound_msat: balance.map(|balance| balance.inbound_msat),
+        as_of: balance.map(|balance| balance.as_of),
+        node_id: mirror.node_id.clone(),
+        detail: mirror.detail.clone(),
+    }
+}
+
+fn payments(state: &State) -> Vec<Arc<PaymentView>> {
+    let mut payments: Vec<_> = state.wallet.payments().map(payment).map(Arc::new).collect();
+    payments.sort_by_key(|payment| std::cmp::Reverse(payment.updated_at));
+    payments.truncate(LIST);
+    payments
+}
+
+/// One payment in the view's words.
+pub fn payment(payment: &wire::Payment) -> PaymentView {
+    PaymentView {
+        key: payment.key.clone(),
+        direction: match payment.direction {
+            wire::Direction::In => Direction::In,
+            wire::Direction::Out => Direction::Out,
+        },
+        state: match payment.state {
+            wire::PaymentState::Requested => PaymentState::Requested,
+            wire::PaymentState::Pending => PaymentState::Pending,
+            wire::PaymentState::Settled => PaymentState::Settled,
+            wire::PaymentState::Failed => PaymentState::Failed,
+            wire::PaymentState::Expired => PaymentState::Expired,
+            wire::PaymentState::Unknown => PaymentState::Unknown,
+        },
+        amount_msat: payment.amount_msat,
+        fee_msat: payment.fee_msat,
+        memo: payment.memo.clone(),
+        payment_hash: payment.payment_hash,
+        preimage: payment.preimage,
+        bolt11: payment.bolt11.clone(),
+        expires_at: payment.expires_at,
+        job: job_of(&payment.key),
+        detail: payment.detail.clone(),
+        created_at: payment.created_at,
+        updated_at: payment.updated_at,
+    }
+}
+
+fn jobs(state: &State) -> Vec<Arc<JobView>> {
+    let mut keys: Vec<_> = state.timelines.keys().copied().collect();
+    let rank = |key: &JobKey| (state.timelines.is_over(key), std::cmp::Reverse(state.timelines.updated_at(key)));
+    keys.sort_by_key(rank);
+    keys.iter().filter_map(|key| job(state, key)).take(LIST).map(Arc::new).collect()
+}
+
+/// Whether nothing is expected of anybody for this job any more.
+pub fn is_over(state: &State, key: &JobKey) -> bool {
+    match key.role {
+        JobRole::Provider => {
+            state.provider.job(&key.request_id).is_some_and(provider::Job::is_over)
+        }
+        JobRole::Buyer => {
+            state.buyer.job(&key.request_id).is_some_and(nip90::buyer::Job::is_over)
+        }
+    }
+}
+
+/// One job in the view's words.
+pub fn job(state: &State, key: &JobKey) -> Option<JobView> {
+    let mut view = match key.role {
+        JobRole::Provider => sold(state, state.provider.job(&key.request_id)?),
+        JobRole::Buyer => bought(state, state.buyer.job(&key.request_id)?),
+    };
+    view.timeline = state.timelines.steps(key).to_vec();
+    Some(view)
+}
+
+fn sold(state: &State, job: &provider::Job) -> JobView {
+    use provider::execution::Execution;
+    let delivered = job.execution == Execution::Delivered;
+    let accepted = !matches!(job.execution, Execution::Received | Execution::Refused);
+    JobView {
+        request_id: job.request_id,
+        role: JobRole::Provider,
+        kind: job.kind,
+        kind_name: kind_name(state, job.kind),
+        peer: Some(job.author),
+        state: word(&job.execution),
+        payment_state: word(&job.payment),
+        over: job.is_over(),
+        succeeded: job.succeeded(),
+        waiting_for: job.waiting_for().map(|mover| mover.to_string()),
+        amount_msat: job.price_msat,
+        fee_msat: None,
+        bid_msat: job.bid_msat,
+        payment: job.policy,
+        payment_hash: job.payment_hash,
+        preimage: job.preimage,
+        bolt11: job.bolt11.clone(),
+        result_sha256: job.result.as_ref().map(nip90::ResultRef::sha256),
+        reason: job.reason.clone(),
+        created_at: job.received_at,
+        updated_at: job.updated_at,
+        timeline: Vec::new(),
+        proofs: Proofs {
+            request_seen: Some(ProofSource::Relay),
+            work_accepted: accepted.then_some(ProofSource::Local),
+            result_delivered: delivered.then_some(ProofSource::Relay),
+            invoice_seen: job.bolt11.as_ref().map(|_| ProofSource::Wallet),
+            paid: job.preimage.map(|_| ProofSource::Wallet),
+            settled: job.paid_msat.map(|_| ProofSource::Wallet),
+        },
+    }
+}
+
+/// The word of a unit enum, as JSON writes it.
+fn word<T: serde::Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => "unknown".to_owned(),
+    }
+}

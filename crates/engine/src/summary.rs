@@ -1,0 +1,106 @@
+//! One line per event for people, from its type and data alone, so that any reader can make it.
+
+use domain::Msat;
+use serde_json::Value;
+
+/// The longest line; the inspector shows the rest.
+const LONGEST_CHARS: usize = 160;
+
+/// `type_name` and `data` of any event in words; an unknown type lists its fields.
+pub fn line(type_name: &str, data: &Value) -> String {
+    let line = known(type_name, data).unwrap_or_else(|| fields(data));
+    match line.char_indices().nth(LONGEST_CHARS) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line,
+    }
+}
+
+fn known(type_name: &str, data: &Value) -> Option<String> {
+    let text = |name: &str| data[name].as_str().unwrap_or("unknown").to_owned();
+    Some(match type_name {
+        "desk.started" => format!("The desk started ({}, {})", text("version"), text("network")),
+        "desk.identity" => format!("This desk is {}", text("npub")),
+        "relay.added" => format!("Relay added: {}", text("url")),
+        "relay.removed" => format!("Relay removed: {}", text("url")),
+        "relay.changed" => with_detail(format!("Relay {} is {}", text("url"), text("state")), data),
+        "service.changed" => with_detail(format!("{} is {}", text("name"), text("state")), data),
+        "wallet.attached" => format!("Wallet found: {} node {}", text("backend"), text("node_id")),
+        "wallet.changed" => with_detail(format!("Wallet is {}", text("state")), data),
+        "wallet.balance" => {
+            format!("Balance {}", amount(&data["balance"]["spendable_msat"])?)
+        }
+        "payment.requested" | "payment.changed" => payment(&data["payment"])?,
+        "payment.refused" => format!("Payment refused: {}", data["error"]["message"].as_str()?),
+        _ => return None,
+    })
+}
+
+fn with_detail(line: String, data: &Value) -> String {
+    match data["detail"].as_str() {
+        Some(detail) => format!("{line}: {detail}"),
+        None => line,
+    }
+}
+
+fn payment(payment: &Value) -> Option<String> {
+    let way = if payment["direction"] == "in" { "Incoming" } else { "Outgoing" };
+    let state = payment["state"].as_str()?;
+    Some(format!("{way} payment of {}: {state}", amount(&payment["amount_msat"])?))
+}
+
+fn amount(value: &Value) -> Option<Msat> {
+    value.as_u64().and_then(|msat| Msat::new(msat).ok())
+}
+
+fn fields(data: &Value) -> String {
+    let Some(fields) = data.as_object() else { return String::new() };
+    let parts = fields.iter().filter_map(|(name, value)| match value {
+        Value::Null | Value::Object(_) | Value::Array(_) => None,
+        Value::String(text) => Some(format!("{} {}", words(name), short(text))),
+        Value::Number(number) if name.ends_with("_msat") => {
+            let amount = number.as_u64().and_then(|msat| Msat::new(msat).ok())?;
+            Some(format!("{} {amount}", words(name.trim_end_matches("_msat"))))
+        }
+        other => Some(format!("{} {other}", words(name))),
+    });
+    parts.collect::<Vec<_>>().join(" · ")
+}
+
+fn words(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// Long hex ids by their first eight digits.
+fn short(text: &str) -> &str {
+    let is_id = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id { &text[..8] } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn known_types_read_as_sentences() {
+        let data = json!({ "url": "ws://127.0.0.1:1", "state": "connected", "detail": null });
+        assert_eq!(line("relay.changed", &data), "Relay ws://127.0.0.1:1 is connected");
+    }
+
+    #[test]
+    fn unknown_types_list_their_fields() {
+        let data = json!({ "price_msat": 2_000, "request_id": "ab".repeat(32) });
+        assert_eq!(line("x.y", &data), "price 2 sat · request id abababab");
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics_on_any_text(name in ".*", value in ".*") {
+            let data = json!({ name.clone(): value, "state": name });
+            for type_name in ["relay.changed", "wallet.balance", "payment.changed", "x"] {
+                let _line = line(type_name, &data);
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! What the executor says, routed to the mirror and to the job that a payment belongs to.
+
+use domain::{Emit, ErrorBody, IdempotencyKey, RequestId, Timestamp};
+use nip90::{
+    Blocker,
+    buyer::BuyerInput,
+    provider::{PaidFact, ProviderInput},
+};
+use wallet::wire::{self, Direction, NodeState, NoticeKind, PaymentState};
+
+use crate::{
+    event::{
+        DeskEvent, PaymentChanged, PaymentRefused, WalletAttached, WalletBalance, WalletChanged,
+    },
+    input::WalletFact,
+    state::{EngineStep, State, desk, payment_stream},
+    view::WalletState,
+};
+use domain::Step;
+
+/// Whose payment a key names.
+enum Owner {
+    Sold(RequestId),
+    Bought(RequestId),
+    Operator,
+}
+
+impl Owner {
+    fn of(key: &IdempotencyKey) -> Self {
+        match key.as_str().split_once('/').and_then(|(area, id)| Some((area, id.parse().ok()?))) {
+            Some(("job", id)) => Self::Sold(id),
+            Some(("buy", id)) => Self::Bought(id),
+            _ => Self::Operator,
+        }
+    }
+}
+
+/// The job that a payment's key names, if it names one.
+pub fn job_of(key: &IdempotencyKey) -> Option<RequestId> {
+    match Owner::of(key) {
+        Owner::Sold(id) | Owner::Bought(id) => Some(id),
+        Owner::Operator => None,
+    }
+}
+
+impl State {
+    pub(crate) fn wallet_fact(&self, fact: &WalletFact, now: Timestamp) -> EngineStep {
+        match fact {
+            WalletFact::Info(info) => self.wallet_info(info, now),
+            WalletFact::State { state, detail } => self.wallet_state(*state, detail, None, now),
+            WalletFact::Notice(notice) => self.notice(notice, now),
+            WalletFact::Accepted(payment) => self.payment_changed(payment, None, now),
+            WalletFact::Refused { key, error } => self.payment_refused(key, error, now),
+        }
+    }
+
+    fn wallet_info(&self, info: &wire::Info, now: Timestamp) -> EngineStep {
+        let mut step = Step::nothing();
+        if self.wallet.node_id.as_ref() != Some(&info.node_id) {
+            let attached =
+                WalletAttached { node_id: info.node_id.clone(), backend: info.backend.clone() };
+            step = desk(DeskEvent::WalletAttached(attached));
+        }
+        let state = of_node(info.state);
+        step.emits.extend(self.wallet_state(state, &info.detail, None, now).emits);
+        if let Some(balance) = &info.balance {
+            step.emits.extend(self.balance(balance, None).emits);
+        }
+        step
+    }
+
+    fn wallet_state(
+        &self,
+        state: WalletState,
+        detail: &Option<String>,
+        cursor: Option<u64>,
+        now: Timestamp,
+    ) -> EngineStep {
+        if self.wallet.state == state && self.wallet.detail == *detail {
+            return Step::nothing();
+        }
+        let changed = WalletChanged { state, detail: detail.clone(), cursor };
+        let mut step = desk(DeskEvent::WalletChanged(changed));
+        if (self.wallet.state == WalletState::Ready) != (state == WalletState::Ready) {
+            let blockers = ProviderInput::Blockers(wallet_blockers(state));
+            step.emits.extend(self.provider(&blockers, now).emits);
+        }
+        step
+    }
+
+    fn balance(&self, balance: &wire::Balance, cursor: Option<u64>) -> EngineStep {
+        let same = self.wallet.balance.is_some_and(|known| {
+            wire::Balance { as_of: known.as_of, ..*balance } == known
+        });
+        let fresh = self
+            .wallet
+            .balance
+            .is_some_and(|known| balance.as_of.since_ms(known.as_of) < REFRESHED_EVERY_MS);
+        if same && fresh {
+            return Step::nothing();
+        }
+        desk(DeskEvent::WalletBalance(WalletBalance { balance: *balance, cursor }))
+    }
+
+    fn notice(&self, notice: &wire::Notice, now: Timestamp) -> EngineStep {
+        if notice.cursor <= self.wallet.cursor {
+            return Step::nothing();
+        }
+        let cursor = Some(notice.cursor);
+        match &notice.what {
+            NoticeKind::Payment(payment) => self.payment_changed(payment, cursor, now),
+            NoticeKind::Balance(balance) => self.balance(balance, cursor),
+            NoticeKind::Node { state, detail } => {
+                self.wallet_state(of_node(*state), detail, cursor, now)
+            }
+        }
+    }
+
+    /// Records what is new of a payment, and tells the job that waits for it.
+    fn payment_changed(
+        &self,
+        payment: &wire::Payment,
+        cursor: Option<u64>,
+        now: Timestamp,
+    ) -> EngineStep {
+        if self.wallet.knows(payment) {
+            return Step::nothing();
+        }
+        let changed = PaymentChanged { payment: payment.clone(), cursor, noticed_at: now };
+        let mut step = Step::nothing()
+            .emit(Emit::new(payment_stream(&payment.key), DeskEvent::PaymentChanged(changed)));
+        let follow_up = match (Owner::of(&payment.key), payment.direction) {
+            (Owner::Sold(id), Direction::In) => self.sold(id, payment, now),
+            (Owner::Bought(id), Direction::Out) => self.bought(id, payment, now),
+            _ => Step::nothing(),
+        };
+        step.emits.extend(follow_up.emits);
+        step
+    }
+
+    fn sold(&self, request_id: RequestId, payment: &wire::Payment, now: Timestamp) -> EngineStep {
+        let input = match (payment.state, &payment.bolt11, payment.payment_hash, payment.preimage) {
+            (PaymentState::Pending, Some(bolt11), ..) => {
+                ProviderInput::InvoiceMade { request_id, bolt11: bolt11.clone() }
+            }
+            (PaymentState::Settled, _, Some(payment_hash), Some(preimage)) => {
+                ProviderInput::Paid(PaidFact {
+                    payment_hash,
+                    amount_msat: payment.amount_msat,
+                    preimage,
+                    at: payment.updated_at,
+                })
+            }
+            (PaymentState::Expired, ..) => ProviderInput::InvoiceExpired { request_id },
+            (PaymentState::Failed, ..) => {
+                ProviderInput::InvoiceFailed { request_id, reason: detail(payment) }
+            }
+            _ => return Step::nothing(),
+        };
+        self.provider(&input, now)
+    }
+
+    fn bought(&self, request_id: RequestId, payment: &wire::Payment, now: Timestamp) -> EngineStep {
+        let input = match (payment.state, payment.preimage, payment.fee_msat) {
+            (PaymentState::Settled, Some(preimage), Some(fee_msat)) => {
+                BuyerInput::PaymentSettled { request_id, preimage, fee_msat }
+            }
+            (PaymentState::Failed | PaymentState::Expired, ..) => {
+                BuyerInput::PaymentFailed { request_id, reason: detail(payment) }
+            }
+            (PaymentState::Unknown, ..) => BuyerInput::PaymentUnknown { request_id },
+            _ => return Step::nothing(),
+        };
+        self.buyer(&input, now)
+    }
+
+    fn payment_refused(
+        &self,
+        key: &IdempotencyKey,
+        error: &ErrorBody,
+        now: Timestamp,
+    ) -> EngineStep {
+        let refused = PaymentRefused { key: key.clone(), error: error.clone() };
+        let mut step = Step::nothing()
+            .emit(Emit::new(payment_stream(key), DeskEvent::PaymentRefused(refused)));
+        let reason = error.message.clone();
+        let follow_up = match Owner::of(key) {
+            Owner::Sold(request_id) => {
+                self.provider(&ProviderInput::InvoiceFailed { request_id, reason }, now)
+            }
+            Owner::Bought(request_id) => {
+                self.buyer(&BuyerInput::PaymentFailed { request_id, reason }, now)
+            }
+            Owner::Operator => Step::nothing(),
+        };
+        step.emits.extend(follow_up.emits);
+        step
+    }
+}
+
+/// A balance that did not change is recorded again at most this often.
+const REFRESHED_EVERY_MS: u64 = 60_000;
+
+fn of_node(state: NodeState) -> WalletState {
+    match state {
+        NodeState::Starting => WalletState::Starting,
+        NodeState::Syncing | NodeState::Degraded => WalletState::Syncing,
+        NodeState::Ready => WalletState::Ready,
+    }
+}
+
+fn wallet_blockers(state: WalletState) -> Vec<Blocker> {
+    if state == WalletState::Ready {
+        return Vec::new();
+    }
+    vec![Blocker {
+        code: "wallet_not_ready".to_owned(),
+        message: "The wallet is not ready to be paid.".to_owned(),
+        hint: Some("It connects by itself; look at the Wallet screen if it takes long.".to_owned()),
+    }]
+}
+
+fn detail(payment: &wire::Payment) -> String {
+    payment.detail.clone().unwrap_or_else(|| "the wallet gave no reason".to_owned())
+}

@@ -1,0 +1,400 @@
+//! The loop itself, on its own thread: it alone owns the machine and the store's writer.
+
+use domain::{
+    Delivery, EffectId, Emit, Envelope, ErrorBody, EventHash, Machine, Recorded, StreamId,
+    Timestamp, event::Link, machine::Effect,
+};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+use store::{Batch, Head, NewEvent, OutboxRow, Store};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+
+use super::{
+    CoreOptions, Effects, LogHead, Message, Pending, Signer, StartError, outgoing::Outgoing,
+};
+use crate::{clock, faults};
+
+/// Inputs in one transaction: durability costs one flush per batch, not per event.
+const BATCH: usize = 256;
+/// Unfinished effects above which new demand waits at the door.
+const DOOR_CLOSES_AT: usize = 4_096;
+const DOOR_OPENS_AT: usize = 2_048;
+const SNAPSHOT_EVERY: u64 = 20_000;
+const CHECKPOINT_EVERY: u64 = 1_000;
+const CHECKPOINT_AFTER: Duration = Duration::from_secs(60);
+/// The view changes at most 30 times a second.
+const VIEW_EVERY: Duration = Duration::from_millis(33);
+
+pub(super) struct Parts<M: Machine, V> {
+    pub view: watch::Receiver<Arc<V>>,
+    pub door: watch::Receiver<bool>,
+    pub failure: watch::Receiver<Option<ErrorBody>>,
+    pub effects: HashMap<&'static str, Effects<M::Effect>>,
+}
+
+pub(super) struct Looper<M: Machine, V> {
+    store: Store,
+    machine: M,
+    options: Rest<M, V>,
+    /// Heads of the streams that the batch in hand has grown.
+    grown: HashMap<StreamId, Head>,
+    unfinished: HashSet<EffectId>,
+    outgoing: Outgoing<M::Effect>,
+    log: LogHead,
+    last_at: Timestamp,
+    snapshot_at: u64,
+    checkpoint_due: Instant,
+    view: watch::Sender<Arc<V>>,
+    view_due: Option<Instant>,
+    view_made: Instant,
+    door: watch::Sender<bool>,
+    failure: watch::Sender<Option<ErrorBody>>,
+}
+
+struct Rest<M: Machine, V> {
+    snapshot_schema: &'static str,
+    view: Box<dyn FnMut(&M, &LogHead) -> V + Send>,
+    project: fn(&M, &Recorded<M::Event>) -> Vec<store::ViewRow>,
+    signer: Option<Signer>,
+}
+
+/// A decided batch before its commit.
+struct Decided<M: Machine> {
+    batch: Batch,
+    effects: Vec<Pending<M::Effect>>,
+    answers: Vec<(oneshot::Sender<Option<M::Reply>>, Option<M::Reply>)>,
+    last_position: u64,
+}
+
+impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
+    pub fn restore(
+        options: CoreOptions<M, V>,
+        adapters: &[&'static str],
+    ) -> Result<(Self, Parts<M, V>), StartError> {
+        let CoreOptions { store, snapshot_schema, view, project, signer } = options;
+        let (mut machine, mut position) = load_snapshot::<M>(&store, snapshot_schema)?;
+        let snapshot_at = position;
+        let mut last_at = Timestamp::default();
+        store.replay(position, |at_position, hash, canonical| {
+            let event: Recorded<M::Event> = Envelope::parse(canonical)?.typed(hash)?;
+            last_at = last_at.max(event.at);
+            machine.apply(&event);
+            position = at_position;
+            Ok(())
+        })?;
+        let (mut outgoing, effects) = Outgoing::new(adapters);
+        let mut unfinished = HashSet::new();
+        for row in store.outbox_pending()? {
+            let effect = serde_json::from_str(&row.json)
+                .map_err(|source| StartError::Effect { id: row.id.clone(), source })?;
+            unfinished.insert(row.id.clone());
+            outgoing.send(Pending { id: row.id, effect, resumed: true });
+        }
+        let log = LogHead { position, checkpoint: None };
+        let mut rest = Rest { snapshot_schema, view, project, signer };
+        let (view, view_receiver) = watch::channel(Arc::new((rest.view)(&machine, &log)));
+        let (door, door_receiver) = watch::channel(true);
+        let (failure, failure_receiver) = watch::channel(None);
+        let now = Instant::now();
+        let looper = Self {
+            store,
+            machine,
+            options: rest,
+            grown: HashMap::new(),
+            unfinished,
+            outgoing,
+            log,
+            last_at,
+            snapshot_at,
+            checkpoint_due: now + CHECKPOINT_AFTER,
+            view,
+            view_due: None,
+            view_made: now,
+            door,
+            failure,
+        };
+        let parts =
+            Parts { view: view_receiver, door: door_receiver, failure: failure_receiver, effects };
+        Ok((looper, parts))
+    }
+
+    pub fn run(mut self, messages: mpsc::Receiver<Message<M>>) {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                self.fail(ErrorBody::new("internal", error.to_string()));
+                return;
+            }
+        };
+        let ended = runtime.block_on(self.take_batches(messages));
+        match ended {
+            Ok(done) => {
+                if let Err(error) = self.finish() {
+                    tracing::error!(%error, "the last snapshot or checkpoint was not written");
+                }
+                if let Some(done) = done {
+                    let _nobody_waits = done.send(());
+                }
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    async fn take_batches(
+        &mut self,
+        mut messages: mpsc::Receiver<Message<M>>,
+    ) -> Result<Option<oneshot::Sender<()>>, ErrorBody> {
+        let mut inputs = Vec::with_capacity(BATCH);
+        loop {
+            let more_waits = self.outgoing.flush();
+            self.watch_the_door();
+            tokio::select! {
+                biased;
+                first = messages.recv() => match first {
+                    None => return Ok(None),
+                    Some(Message::Shutdown(done)) => return Ok(Some(done)),
+                    Some(Message::Input(delivery, answer)) => inputs.push((delivery, answer)),
+                },
+                () = until(self.view_due) => {
+                    self.publish_view();
+                    continue;
+                }
+                () = tokio::time::sleep(Duration::from_millis(2)), if more_waits => continue,
+            }
+            let mut shutdown = None;
+            while inputs.len() < BATCH {
+                match messages.try_recv() {
+                    Ok(Message::Input(delivery, answer)) => inputs.push((delivery, answer)),
+                    Ok(Message::Shutdown(done)) => {
+                        shutdown = Some(done);
+                        break;
+                    }
+                    Err(_) => break,
+                }
+            }
+            let decided = self.decide(&mut inputs)?;
+            self.commit(decided)?;
+            if let Some(done) = shutdown {
+                self.outgoing.flush();
+                return Ok(Some(done));
+            }
+        }
+    }
+
+    #[expect(clippy::type_complexity, reason = "the pairs come as they are from the inbox")]
+    fn decide(
+        &mut self,
+        inputs: &mut Vec<(Delivery<M::Input>, Option<oneshot::Sender<Option<M::Reply>>>)>,
+    ) -> Result<Decided<M>, ErrorBody> {
+        let now = clock::now().max(self.last_at);
+        self.last_at = now;
+        let mut decided = Decided {
+            batch: Batch::default(),
+            effects: Vec::new(),
+            answers: Vec::new(),
+            last_position: self.log.position,
+        };
+        for (delivery, answer) in inputs.drain(..) {
+            let step = self.machine.decide(&delivery.input, now);
+            for emit in step.emits {
+                self.record(emit, delivery.acknowledges.as_ref(), now, &mut decided)?;
+            }
+            if let Some(effect) = delivery.acknowledges {
+                decided.batch.acknowledged.push(effect);
+            }
+            if let Some(answer) = answer {
+                decided.answers.push((answer, step.reply));
+            }
+        }
+        Ok(decided)
+    }
+
+    /// Chains one event, applies it, and adds it to the batch.
+    fn record(
+        &mut self,
+        emit: Emit<M>,
+        cause: Option<&EffectId>,
+        at: Timestamp,
+        decided: &mut Decided<M>,
+    ) -> Result<(), ErrorBody> {
+        let Emit { stream, event, bodies, effects } = emit;
+        let before = self.head(&stream)?;
+        let (seq, prev) = (before.seq + 1, before.hash);
+        let references: Vec<_> = bodies.iter().map(|body| body.reference.clone()).collect();
+        let link =
+            Link { stream: &stream, seq, prev, at, bodies: &references, cause, data: &event };
+        let canonical = link
+            .canonical()
+            .map_err(|error| ErrorBody::new("event_not_canonical", error.to_string()))?;
+        let hash = EventHash::of(&canonical);
+        let recorded = Recorded {
+            stream: stream.clone(),
+            seq,
+            at,
+            bodies: references,
+            cause: cause.cloned(),
+            prev,
+            hash,
+            data: event,
+        };
+        self.machine.apply(&recorded);
+        decided.last_position += 1;
+        decided.batch.view_rows.extend((self.options.project)(&self.machine, &recorded));
+        decided.batch.bodies.extend(bodies);
+        for (index, effect) in (0..).zip(effects) {
+            let id = EffectId { stream: stream.clone(), seq, index };
+            decided.batch.outbox.push(OutboxRow {
+                id: id.clone(),
+                adapter: effect.adapter(),
+                class: effect.repeat_class(),
+                json: serde_json::to_string(&effect)
+                    .map_err(|error| ErrorBody::new("effect_not_json", error.to_string()))?,
+            });
+            decided.effects.push(Pending { id, effect, resumed: false });
+        }
+        self.grown.insert(stream.clone(), Head { seq, hash });
+        decided.batch.events.push(NewEvent { stream, seq, hash, canonical });
+        Ok(())
+    }
+
+    fn head(&mut self, stream: &StreamId) -> Result<Head, ErrorBody> {
+        match self.grown.get(stream) {
+            Some(head) => Ok(*head),
+            None => self.store.head(stream).map_err(|error| not_written(&error)),
+        }
+    }
+
+    /// One transaction; what follows it may happen only because it has happened.
+    fn commit(&mut self, decided: Decided<M>) -> Result<(), ErrorBody> {
+        let Decided { batch, effects, answers, last_position } = decided;
+        let changed = !batch.events.is_empty();
+        if !batch.is_empty() {
+            faults::step();
+            self.store.append(&batch).map_err(|error| not_written(&error))?;
+            faults::step();
+        }
+        for acknowledged in &batch.acknowledged {
+            self.unfinished.remove(acknowledged);
+        }
+        self.log.position = last_position;
+        for pending in effects {
+            self.unfinished.insert(pending.id.clone());
+            self.outgoing.send(pending);
+        }
+        for (answer, reply) in answers {
+            let _asker_left = answer.send(reply);
+        }
+        if changed {
+            self.view_due.get_or_insert(self.view_made + VIEW_EVERY);
+        }
+        self.grown.clear();
+        self.keep_up()
+    }
+
+    /// Snapshots and checkpoints, where they are due.
+    fn keep_up(&mut self) -> Result<(), ErrorBody> {
+        if self.log.position >= self.snapshot_at + SNAPSHOT_EVERY {
+            self.snapshot()?;
+        }
+        let since = self.log.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
+        let by_count = self.log.position >= since + CHECKPOINT_EVERY;
+        let by_time = self.log.position > since && Instant::now() >= self.checkpoint_due;
+        if by_count || by_time {
+            self.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    fn snapshot(&mut self) -> Result<(), ErrorBody> {
+        let state = serde_json::to_vec(&self.machine)
+            .map_err(|error| ErrorBody::new("snapshot_not_json", error.to_string()))?;
+        self.store
+            .snapshot_save(self.options.snapshot_schema, self.log.position, &state)
+            .map_err(|error| not_written(&error))?;
+        self.snapshot_at = self.log.position;
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<(), ErrorBody> {
+        self.checkpoint_due = Instant::now() + CHECKPOINT_AFTER;
+        let Some(signer) = &self.options.signer else { return Ok(()) };
+        let signed = self
+            .store
+            .checkpoint(self.last_at, signer.pubkey, |digest| (signer.sign)(digest))
+            .map_err(|error| not_written(&error))?;
+        if let Some(signed) = signed {
+            self.log.checkpoint = Some(signed.head);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), ErrorBody> {
+        if self.log.position > self.snapshot_at {
+            self.snapshot()?;
+        }
+        let since = self.log.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
+        if self.log.position > since {
+            self.checkpoint()?;
+        }
+        self.publish_view();
+        Ok(())
+    }
+
+    fn publish_view(&mut self) {
+        self.view_due = None;
+        self.view_made = Instant::now();
+        let view = (self.options.view)(&self.machine, &self.log);
+        self.view.send_replace(Arc::new(view));
+    }
+
+    /// Too many unfinished effects close the door to new demand until the adapters caught up.
+    fn watch_the_door(&mut self) {
+        let open = *self.door.borrow();
+        if open && self.unfinished.len() >= DOOR_CLOSES_AT {
+            self.door.send_replace(false);
+        } else if !open && self.unfinished.len() <= DOOR_OPENS_AT {
+            self.door.send_replace(true);
+        }
+    }
+
+    fn fail(&mut self, error: ErrorBody) {
+        tracing::error!(code = %error.code, message = %error.message, "the event log could not be written; nothing more is done");
+        self.failure.send_replace(Some(error));
+    }
+}
+
+fn load_snapshot<M: Machine>(store: &Store, schema: &'static str) -> Result<(M, u64), StartError> {
+    if let Some(snapshot) = store.snapshot_load(schema)? {
+        match serde_json::from_slice(&snapshot.state) {
+            Ok(machine) => return Ok((machine, snapshot.position)),
+            Err(error) => {
+                tracing::warn!(%error, "the snapshot was not understood; replaying from the start");
+            }
+        }
+    }
+    Ok((M::default(), 0))
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What the operator is told when the log can't be written: the store says what is safe.
+fn not_written(error: &dyn std::error::Error) -> ErrorBody {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        message.push_str(&format!(" ({cause})"));
+        source = cause.source();
+    }
+    ErrorBody::new("log_not_written", message)
+}

@@ -1,0 +1,203 @@
+//! Starts our own programs, keeps them running, and ends them with us.
+//!
+//! A child holds the read end of a pipe as its standard input and exits when we are gone.
+
+use domain::ErrorBody;
+use std::{
+    ffi::OsString,
+    fs::OpenOptions,
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+use tokio::{
+    process::{Child, Command},
+    sync::watch,
+    task::JoinHandle,
+};
+
+const FIRST_DELAY: Duration = Duration::from_millis(200);
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
+/// A child that ran this long starts again with the first delay.
+const STEADY_AFTER: Duration = Duration::from_secs(30);
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// One of our own programs.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub name: &'static str,
+    pub path: PathBuf,
+    pub args: Vec<OsString>,
+    /// Takes what it prints.
+    pub output: PathBuf,
+    /// Variables it gets besides the few that every program needs.
+    pub env: Vec<(OsString, OsString)>,
+}
+
+/// What a supervised program does now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    pub phase: Phase,
+    pub restarts: u32,
+    pub pid: Option<u32>,
+    pub detail: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Running,
+    /// It ended and is started again after a delay.
+    Restarting,
+    Stopped,
+}
+
+/// Keeps one program running until it is stopped or dropped.
+pub struct Supervisor {
+    status: watch::Receiver<Status>,
+    stop: watch::Sender<bool>,
+    running: Option<JoinHandle<()>>,
+}
+
+impl Supervisor {
+    pub fn start(program: Program) -> Self {
+        let (report, status) = watch::channel(Status {
+            phase: Phase::Restarting,
+            restarts: 0,
+            pid: None,
+            detail: None,
+        });
+        let (stop, stopping) = watch::channel(false);
+        let running = tokio::spawn(keep_running(program, report, stopping));
+        Self { status, stop, running: Some(running) }
+    }
+
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Asks it to end, waits, and ends it by force after a while.
+    pub async fn stop(mut self) {
+        let _already_gone = self.stop.send(true);
+        if let Some(running) = self.running.take() {
+            let _joined = running.await;
+        }
+    }
+}
+
+async fn keep_running(
+    program: Program,
+    report: watch::Sender<Status>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut delay = FIRST_DELAY;
+    let mut restarts = 0;
+    loop {
+        let started = Instant::now();
+        let detail = match spawn(&program) {
+            Ok(mut child) => {
+                report.send_replace(Status {
+                    phase: Phase::Running,
+                    restarts,
+                    pid: child.id(),
+                    detail: None,
+                });
+                tokio::select! {
+                    exit = child.wait() => exit.map_or_else(|e| e.to_string(), |s| s.to_string()),
+                    () = asked(&mut stopping) => {
+                        end(&mut child).await;
+                        report.send_replace(Status { phase: Phase::Stopped, restarts, pid: None, detail: None });
+                        return;
+                    }
+                }
+            }
+            Err(error) => format!("{} could not be started: {error}", program.path.display()),
+        };
+        tracing::warn!(program = program.name, detail, "a program of ours ended");
+        if started.elapsed() > STEADY_AFTER {
+            delay = FIRST_DELAY;
+        }
+        restarts += 1;
+        report.send_replace(Status {
+            phase: Phase::Restarting,
+            restarts,
+            pid: None,
+            detail: Some(detail),
+        });
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = asked(&mut stopping) => return,
+        }
+        delay = (delay * 2).min(LONGEST_DELAY);
+    }
+}
+
+/// Until the stop is asked for, or nobody is left to ask.
+async fn asked(stopping: &mut watch::Receiver<bool>) {
+    let _asked_or_dropped = stopping.wait_for(|stop| *stop).await;
+}
+
+/// Starts a program with our end of its standard input held open.
+#[expect(clippy::disallowed_methods, reason = "supervision of our own programs")]
+fn spawn(program: &Program) -> io::Result<Child> {
+    let log = OpenOptions::new().create(true).append(true).open(&program.output)?;
+    let mut command = Command::new(&program.path);
+    command
+        .args(&program.args)
+        .env_clear()
+        .envs(inherited_env())
+        .envs(program.env.iter().cloned())
+        .stdin(Stdio::piped())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .kill_on_drop(true);
+    command.spawn()
+}
+
+/// What every program of ours needs to run: never a secret.
+fn inherited_env() -> impl Iterator<Item = (OsString, OsString)> {
+    const KEPT: [&str; 10] = [
+        "PATH",
+        "HOME",
+        "LANG",
+        "LC_ALL",
+        "TZ",
+        "TMPDIR",
+        "XDG_RUNTIME_DIR",
+        "SYSTEMROOT",
+        "PILOTHOUSE_LOG",
+        "DBUS_SESSION_BUS_ADDRESS",
+    ];
+    KEPT.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
+}
+
+async fn end(child: &mut Child) {
+    drop(child.stdin.take());
+    if tokio::time::timeout(STOP_WITHIN, child.wait()).await.is_err() {
+        tracing::warn!("a program of ours did not stop in time and was ended");
+        let _already_gone = child.kill().await;
+    }
+}
+
+/// Finds a program of ours: beside this one, in `$PILOTHOUSE_LIBEXEC`, or in a source tree's build.
+pub fn find(name: &str) -> Result<PathBuf, ErrorBody> {
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    let own = std::env::current_exe().ok();
+    let beside = own.as_deref().and_then(Path::parent).map(Path::to_owned);
+    let libexec = std::env::var_os("PILOTHOUSE_LIBEXEC").map(PathBuf::from);
+    let profile = beside.as_deref().and_then(Path::file_name).map(ToOwned::to_owned);
+    let built = own
+        .as_deref()
+        .and_then(|own| own.ancestors().nth(3))
+        .zip(profile)
+        .map(|(root, profile)| root.join("wallet/executor/target").join(profile));
+    [libexec, beside, built]
+        .into_iter()
+        .flatten()
+        .map(|dir| dir.join(&file))
+        .find(|path| path.is_file())
+        .ok_or_else(|| {
+            ErrorBody::new("program_missing", format!("The program {name} was not found."))
+                .hint("Build it with `./x build`, or set PILOTHOUSE_LIBEXEC to its folder.")
+        })
+}

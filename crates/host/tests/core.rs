@@ -1,0 +1,184 @@
+//! The loop: nothing acts before its commit, nothing is lost by a restart, full queues never lock.
+
+use domain::{
+    Delivery, EffectId, Emit, Machine, Recorded, RepeatClass, Step, StreamId, Timestamp,
+    machine::Effect,
+};
+use host::{Core, CoreOptions};
+use serde::{Deserialize, Serialize};
+use std::{path::Path, time::Duration};
+use store::{OpenOptions, Store};
+
+/// Counts orders; each order asks the world for one parcel, and an arrived parcel is counted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Shop {
+    ordered: u64,
+    arrived: u64,
+}
+
+#[derive(Debug)]
+enum Input {
+    Order(String),
+    Arrived(String),
+}
+
+domain::events! {
+    pub enum ShopEvent {
+        "shop.ordered" 1 => Ordered(Ordered);
+        "shop.arrived" 1 => Arrived(Arrived);
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ordered {
+    what: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Arrived {
+    what: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Parcel {
+    what: String,
+}
+
+impl Effect for Parcel {
+    fn repeat_class(&self) -> RepeatClass {
+        RepeatClass::Repeat
+    }
+    fn adapter(&self) -> &'static str {
+        "post"
+    }
+}
+
+impl Machine for Shop {
+    type Input = Input;
+    type Event = ShopEvent;
+    type Effect = Parcel;
+    type Reply = u64;
+
+    fn decide(&self, input: &Input, _now: Timestamp) -> Step<Self> {
+        match input {
+            Input::Order(what) => Step::nothing()
+                .emit(
+                    Emit::new(StreamId::of("order", what), Ordered { what: what.clone() })
+                        .effect(Parcel { what: what.clone() }),
+                )
+                .answer(self.ordered + 1),
+            Input::Arrived(what) => Step::nothing()
+                .emit(Emit::new(StreamId::of("order", what), Arrived { what: what.clone() })),
+        }
+    }
+
+    fn apply(&mut self, event: &Recorded<ShopEvent>) {
+        match event.data {
+            ShopEvent::Ordered(_) => self.ordered += 1,
+            ShopEvent::Arrived(_) => self.arrived += 1,
+            ShopEvent::Unknown(_) => {}
+        }
+    }
+}
+
+fn open(dir: &Path) -> Store {
+    Store::open(&dir.join("log.db"), OpenOptions { body_key: [7; 32] }).unwrap()
+}
+
+fn spawn(dir: &Path) -> Core<Shop, Shop> {
+    let options = CoreOptions {
+        store: open(dir),
+        snapshot_schema: "shop-1",
+        view: Box::new(|shop: &Shop, _| shop.clone()),
+        project: |_, _| Vec::new(),
+        signer: None,
+    };
+    Core::spawn(options, &["post"]).unwrap()
+}
+
+async fn until(core: &Core<Shop, Shop>, wanted: Shop) {
+    let mut views = core.view();
+    let seen = tokio::time::timeout(Duration::from_secs(20), views.wait_for(|v| **v == wanted));
+    seen.await.expect("the view within 20 s").unwrap();
+}
+
+#[tokio::test]
+async fn an_effect_comes_after_its_commit_and_leaves_on_its_fact() {
+    let dir = tempfile::tempdir().unwrap();
+    let core = spawn(dir.path());
+    let mut post = core.effects("post").unwrap();
+    assert_eq!(core.ask(Input::Order("tea".into())).await.unwrap(), Some(1));
+    let parcel = post.next().await.unwrap();
+    assert!(!parcel.resumed);
+    assert_eq!(open_reader(dir.path()), 1, "committed before it was handed out");
+    let arrived = Delivery::of_effect(parcel.id.clone(), Input::Arrived("tea".into()));
+    core.deliver(arrived).await.unwrap();
+    until(&core, Shop { ordered: 1, arrived: 1 }).await;
+    core.shutdown().await;
+    let store = open(dir.path());
+    assert!(store.outbox_pending().unwrap().is_empty());
+}
+
+fn open_reader(dir: &Path) -> u64 {
+    store::Reader::open(&dir.join("log.db"), None).unwrap().last_position().unwrap()
+}
+
+#[tokio::test]
+async fn a_restart_brings_back_the_state_and_the_unfinished_effects() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut expected: Vec<EffectId> = Vec::new();
+    {
+        let core = spawn(dir.path());
+        let mut post = core.effects("post").unwrap();
+        for n in 0..10 {
+            core.ask(Input::Order(format!("o{n}"))).await.unwrap();
+            let parcel = post.next().await.unwrap();
+            if n % 2 == 0 {
+                let arrived = Delivery::of_effect(parcel.id, Input::Arrived(format!("o{n}")));
+                core.deliver(arrived).await.unwrap();
+            } else {
+                expected.push(parcel.id);
+            }
+        }
+        core.shutdown().await;
+    }
+    let core = spawn(dir.path());
+    let mut post = core.effects("post").unwrap();
+    for id in expected {
+        let parcel = post.next().await.unwrap();
+        assert_eq!(parcel.id, id);
+        assert!(parcel.resumed, "its outcome is not known");
+    }
+    assert_eq!(**core.view().borrow(), Shop { ordered: 10, arrived: 5 });
+    core.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_adapter_that_takes_nothing_stops_the_door_and_not_the_loop() {
+    let dir = tempfile::tempdir().unwrap();
+    let core = spawn(dir.path());
+    let flood = tokio::spawn({
+        let core = core.clone();
+        async move {
+            for n in 0..20_000_u32 {
+                core.admit(Input::Order(format!("o{n}"))).await.unwrap();
+            }
+        }
+    });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!flood.is_finished(), "demand waits at the door");
+    let answer =
+        tokio::time::timeout(Duration::from_secs(20), core.ask(Input::Order("command".into())));
+    assert!(answer.await.expect("commands still pass").unwrap().is_some());
+    let mut post = core.effects("post").unwrap();
+    let mut taken = 0;
+    while taken < 20_001 {
+        let parcel = post.next().await.unwrap();
+        let what = parcel.effect.what;
+        core.deliver(Delivery::of_effect(parcel.id, Input::Arrived(what))).await.unwrap();
+        taken += 1;
+    }
+    flood.await.unwrap();
+    until(&core, Shop { ordered: 20_001, arrived: 20_001 }).await;
+    core.shutdown().await;
+}
