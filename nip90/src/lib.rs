@@ -7,6 +7,7 @@
 pub mod bolt11;
 pub mod codec;
 pub mod machine;
+pub mod provider;
 #[cfg(test)]
 mod testing;
 pub mod types;

@@ -1,0 +1,299 @@
+//! Random histories with duplicates, reorderings and restarts, against named invariants.
+
+use super::*;
+use crate::{
+    codec::{Deletion, deletion},
+    provider::execution::Execution,
+};
+use proptest::prelude::*;
+use std::{collections::BTreeMap, sync::LazyLock};
+
+const JOBS: usize = 5;
+
+static REQUESTS: LazyLock<Vec<SeenRequest>> = LazyLock::new(|| {
+    (0..JOBS)
+        .map(|n| {
+            let providers = if n == 0 { Vec::new() } else { vec![pubkey(US)] };
+            let bid_msat = (n != 1).then(|| msat(if n == 2 { 400 } else { 10_000 }));
+            request(&RequestTerms { providers, bid_msat, unique: Some(n.to_string()), ..terms() })
+        })
+        .collect()
+});
+
+#[derive(Clone, Debug)]
+enum Action {
+    Seen(usize),
+    Delete(usize, bool),
+    InvoiceMade(usize),
+    InvoiceFailed(usize),
+    InvoiceExpired(usize),
+    Paid(usize, bool),
+    Executed(usize, u8, u8),
+    Published(usize, u8, bool),
+    Receipt(usize),
+    Accept(usize),
+    Refuse(usize),
+    Cancel(usize),
+    Refunded(usize),
+    Switch(bool),
+    Relays(u32),
+    Offer(u8),
+    Tick(u64),
+    Restart,
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let n = 0..JOBS;
+    prop_oneof![
+        6 => n.clone().prop_map(Action::Seen),
+        1 => (n.clone(), any::<bool>()).prop_map(|(n, own)| Action::Delete(n, own)),
+        5 => n.clone().prop_map(Action::InvoiceMade),
+        1 => n.clone().prop_map(Action::InvoiceFailed),
+        1 => n.clone().prop_map(Action::InvoiceExpired),
+        5 => (n.clone(), prop::bool::weighted(0.1)).prop_map(|(n, less)| Action::Paid(n, less)),
+        6 => (n.clone(), 1..3_u8, 0..5_u8).prop_map(|(n, attempt, how)| Action::Executed(n, attempt, how)),
+        5 => (n.clone(), 0..3_u8, prop::bool::weighted(0.8)).prop_map(|(n, slot, ok)| Action::Published(n, slot, ok)),
+        4 => n.clone().prop_map(Action::Receipt),
+        2 => n.clone().prop_map(Action::Accept),
+        1 => n.clone().prop_map(Action::Refuse),
+        1 => n.clone().prop_map(Action::Cancel),
+        1 => n.prop_map(Action::Refunded),
+        1 => prop::bool::weighted(0.8).prop_map(Action::Switch),
+        1 => (0..3_u32).prop_map(Action::Relays),
+        1 => (0..3_u8).prop_map(Action::Offer),
+        3 => prop_oneof![Just(1_u64), Just(61), Just(700)].prop_map(Action::Tick),
+        1 => Just(Action::Restart),
+    ]
+}
+
+fn offer(price: u8) -> ProviderInput {
+    let (price, payment) = match price {
+        0 => (0, PaymentPolicy::After),
+        1 => (500, PaymentPolicy::Before),
+        _ => (500, PaymentPolicy::After),
+    };
+    ProviderInput::OfferSet(OfferDraft { kind: KIND, price_msat: msat(price), payment })
+}
+
+struct Run {
+    desk: Desk,
+    /// Invoices that were made, by job.
+    invoices: BTreeMap<usize, (String, PaidFact)>,
+    /// Money that settled: sent to the machine at least once, by the exact invoice.
+    settled: BTreeMap<usize, Msat>,
+}
+
+impl Run {
+    fn input(&mut self, action: &Action) -> Vec<ProviderInput> {
+        let id = |n: &usize| REQUESTS[*n].id();
+        vec![match action {
+            Action::Seen(n) => ProviderInput::RequestSeen(Box::new(REQUESTS[*n].clone())),
+            Action::Delete(n, own) => {
+                let by = if *own { BUYER } else { OTHER };
+                let event = sign(&deletion::of_request(id(n), KIND, START.as_secs()), by);
+                ProviderInput::DeletionSeen(Deletion::parse(&event).unwrap())
+            }
+            Action::InvoiceMade(n) => {
+                let asked = self.desk.effects.iter().find_map(|effect| match effect {
+                    ProviderEffect::MakeInvoice(asked) if asked.request_id == id(n) => Some(asked),
+                    _ => None,
+                });
+                let Some(asked) = asked else { return Vec::new() };
+                let seed = u8::try_from(*n).unwrap() + 10;
+                let at = self.desk.now;
+                let (bolt11, _) = self.invoices.entry(*n).or_insert_with(|| {
+                    let amount_msat = asked.amount_msat;
+                    let (bolt11, preimage) =
+                        invoice(seed, amount_msat.get(), at, asked.expiry_secs.into());
+                    let payment_hash = preimage.payment_hash();
+                    (bolt11, PaidFact { payment_hash, amount_msat, preimage, at })
+                });
+                ProviderInput::InvoiceMade { request_id: id(n), bolt11: bolt11.clone() }
+            }
+            Action::InvoiceFailed(n) => {
+                ProviderInput::InvoiceFailed { request_id: id(n), reason: "wallet".into() }
+            }
+            Action::InvoiceExpired(n) => ProviderInput::InvoiceExpired { request_id: id(n) },
+            Action::Paid(n, less) => {
+                let Some((_, paid)) = self.invoices.get(n) else { return Vec::new() };
+                // A wallet settles an invoice that someone can have seen, once, at one amount.
+                if self.desk.provider.job(&id(n)).is_none_or(|job| job.bolt11.is_none()) {
+                    return Vec::new();
+                }
+                let amount = if *less { msat(499) } else { paid.amount_msat };
+                let amount_msat = *self.settled.entry(*n).or_insert(amount);
+                ProviderInput::Paid(PaidFact { amount_msat, ..*paid })
+            }
+            Action::Executed(n, attempt, how) => ProviderInput::Executed {
+                request_id: id(n),
+                attempt: *attempt,
+                outcome: match how {
+                    0 => ExecutionOutcome::Failed { reason: "exit 1".into() },
+                    1 => ExecutionOutcome::Unknown,
+                    _ => done("{}"),
+                },
+            },
+            Action::Published(n, slot, ok) => {
+                let slot =
+                    [Slot::Answer, Slot::PaymentRequired, Slot::Processing][usize::from(*slot)];
+                if *ok {
+                    let accepted = vec!["r".to_owned()];
+                    let event_id = EventId([3; 32]);
+                    ProviderInput::Published { request_id: id(n), slot, event_id, accepted }
+                } else {
+                    let reason = "rejected".to_owned();
+                    ProviderInput::PublishFailed { request_id: id(n), slot, reason }
+                }
+            }
+            Action::Receipt(n) => {
+                let due = self.desk.effects.iter().find_map(|effect| match effect {
+                    ProviderEffect::SignReceipt { request_id, receipt } if *request_id == id(n) => {
+                        Some(receipt.clone())
+                    }
+                    _ => None,
+                });
+                let Some(mut receipt) = due else { return Vec::new() };
+                receipt.sig = Some("00".repeat(64));
+                ProviderInput::ReceiptSigned { request_id: id(n), receipt }
+            }
+            Action::Accept(n) => ProviderInput::JobAccept { request_id: id(n) },
+            Action::Refuse(n) => ProviderInput::JobRefuse { request_id: id(n) },
+            Action::Cancel(n) => ProviderInput::JobCancel { request_id: id(n) },
+            Action::Refunded(n) => ProviderInput::JobRefunded {
+                request_id: id(n),
+                payment_hash: domain::PaymentHash([0; 32]),
+            },
+            Action::Switch(true) => ProviderInput::GoOnline,
+            Action::Switch(false) => ProviderInput::GoOffline,
+            Action::Relays(connected) => ProviderInput::Relays { connected: *connected },
+            Action::Offer(price) => offer(*price),
+            Action::Tick(secs) => {
+                self.desk.now = self.desk.now.plus_secs(*secs);
+                ProviderInput::Tick
+            }
+            Action::Restart => {
+                let snapshot = serde_json::to_string(&self.desk.provider).unwrap();
+                self.desk.provider = serde_json::from_str(&snapshot).unwrap();
+                return vec![
+                    ProviderInput::Started,
+                    ProviderInput::Relays { connected: 1 },
+                    ProviderInput::GoOnline,
+                ];
+            }
+        }]
+    }
+
+    fn step(&mut self, input: ProviderInput) -> Result<(), TestCaseError> {
+        let over: Vec<RequestId> = REQUESTS
+            .iter()
+            .map(SeenRequest::id)
+            .filter(|id| self.desk.provider.job(id).is_some_and(|job| job.execution.is_over()))
+            .collect();
+        let released = self.desk.effects.len();
+        self.desk.feed(input);
+        for effect in &self.desk.effects[released..] {
+            let of_job = match effect {
+                ProviderEffect::Publish(publish) => Some(publish.request_id),
+                ProviderEffect::MakeInvoice(asked) => Some(asked.request_id),
+                ProviderEffect::Execute(execute) => Some(execute.request_id),
+                ProviderEffect::StopExecution { request_id, .. } => Some(*request_id),
+                _ => None,
+            };
+            prop_assert!(
+                of_job.is_none_or(|id| !over.contains(&id)),
+                "no effect from an ended job"
+            );
+        }
+        self.invariants()
+    }
+
+    fn invariants(&self) -> Result<(), TestCaseError> {
+        let provider = &self.desk.provider;
+        prop_assert!(provider.running.len() <= self.desk.config.max_running);
+        for seen in REQUESTS.iter() {
+            let id = seen.id();
+            let stream = StreamId::of("job", id);
+            let events: Vec<_> =
+                self.desk.log.iter().filter(|event| event.stream == stream).collect();
+            let count = |test: fn(&ProviderEvent) -> bool| {
+                events.iter().filter(|event| test(&event.data)).count()
+            };
+            prop_assert!(count(|e| matches!(e, ProviderEvent::Received(_))) <= 1, "one job");
+            prop_assert!(count(|e| matches!(e, ProviderEvent::Invoiced(_))) <= 1, "one invoice");
+            prop_assert!(count(|e| matches!(e, ProviderEvent::Started(_))) <= 2, "two attempts");
+            prop_assert!(count(|e| matches!(e, ProviderEvent::ReceiptSigned(_))) <= 1);
+            let credited =
+                count(|e| matches!(e, ProviderEvent::Paid(_) | ProviderEvent::RefundDue(_)));
+            prop_assert!(credited <= 1, "money is credited once");
+            let ends = count(|e| {
+                matches!(
+                    e,
+                    ProviderEvent::Refused(_)
+                        | ProviderEvent::Delivered(_)
+                        | ProviderEvent::Failed(_)
+                        | ProviderEvent::Cancelled(_)
+                )
+            });
+            prop_assert!(ends <= 1, "one end");
+            let answers = published(&self.desk.effects)
+                .into_iter()
+                .filter(|publish| publish.request_id == id && publish.slot == Slot::Answer)
+                .count();
+            prop_assert!(answers <= 1, "one terminal event");
+            let Some(job) = provider.job(&id) else { continue };
+            prop_assert_eq!(job.answered, answers == 1);
+            if job.execution.is_over() {
+                prop_assert_eq!(answers, 1, "every end is told: {:?}", job);
+            }
+            prop_assert_eq!(job.waiting_for().is_none(), job.is_over());
+            let started = events.iter().position(|e| matches!(e.data, ProviderEvent::Started(_)));
+            let paid = events.iter().position(|e| matches!(e.data, ProviderEvent::Paid(_)));
+            if job.pays_first()
+                && let Some(started) = started
+            {
+                prop_assert!(paid.is_some_and(|paid| paid < started), "no work before payment");
+            }
+            prop_assert_eq!(provider.running.contains(&id), job.execution == Execution::Running);
+            prop_assert_eq!(provider.open.contains(&id), !job.execution.is_over());
+            prop_assert_eq!(provider.active.contains(&id), !job.is_over());
+            prop_assert_eq!(provider.queue.contains(&id), job.is_ready());
+        }
+        Ok(())
+    }
+
+    /// With nothing more from outside, time alone ends every job; settled money is accounted for.
+    fn settles(&mut self) -> Result<(), TestCaseError> {
+        for _ in 0..8 {
+            self.desk.now = self.desk.now.plus_secs(2_000);
+            self.step(ProviderInput::Tick)?;
+        }
+        prop_assert_eq!(self.desk.provider.open_jobs(), 0);
+        for n in self.settled.keys() {
+            let job = self.desk.provider.job(&REQUESTS[*n].id()).unwrap();
+            prop_assert!(job.paid_msat.is_some(), "settled money is never swallowed: {:?}", job);
+        }
+        let replayed = self.desk.replayed();
+        prop_assert_eq!(&replayed, &self.desk.provider, "replay gives the same state");
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn random_histories_keep_the_invariants(actions in proptest::collection::vec(action(), 1..90), price in 0..3_u8, places in 1..3_usize) {
+        let mut desk = Desk::bare();
+        desk.config.max_running = places;
+        let mut run = Run { desk, invoices: BTreeMap::new(), settled: BTreeMap::new() };
+        for input in [offer(price), ProviderInput::Relays { connected: 1 }, ProviderInput::GoOnline] {
+            run.step(input)?;
+        }
+        for action in &actions {
+            for input in run.input(action) {
+                run.step(input)?;
+            }
+        }
+        run.settles()?;
+    }
+}
