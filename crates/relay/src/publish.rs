@@ -1,0 +1,154 @@
+//! Publishing: what goes out, and what each relay answered.
+
+use nostr::event::{Event, EventId};
+use std::{sync::Arc, time::Duration};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use crate::{fact::EventFault, verify};
+
+/// A signed event on its way out. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    id: EventId,
+    /// `["EVENT",<event>]`, as it goes over the wire.
+    frame: Utf8Bytes,
+}
+
+/// JSON that cannot be published: it is not an event, or its id or signature does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the event was not published: {0}")]
+pub struct BadOutgoing(#[from] pub EventFault);
+
+impl Outgoing {
+    /// The event of this JSON, verified: what would be refused by relays is refused here.
+    pub fn from_json(json: &str) -> Result<Self, BadOutgoing> {
+        let event = verify::read_verified(json)?;
+        Ok(Self { id: event.id, frame: frame_of(json) })
+    }
+
+    pub fn id(&self) -> EventId {
+        self.id
+    }
+
+    pub(crate) fn frame(&self) -> &Utf8Bytes {
+        &self.frame
+    }
+}
+
+impl From<&Event> for Outgoing {
+    fn from(event: &Event) -> Self {
+        Self { id: event.id, frame: frame_of(&event.as_json()) }
+    }
+}
+
+fn frame_of(json: &str) -> Utf8Bytes {
+    let json = json.trim();
+    let mut frame = String::with_capacity(json.len() + 10);
+    frame.push_str("[\"EVENT\",");
+    frame.push_str(json);
+    frame.push(']');
+    frame.into()
+}
+
+/// How long to wait, and for how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublishOptions {
+    /// When the answer is given at the latest. Until then the event is sent again after a
+    /// reconnect, a `rate-limited` or an authentication.
+    pub timeout: Duration,
+    /// Answer as soon as so many relays have accepted; the others go on on their own.
+    pub enough: usize,
+}
+
+impl Default for PublishOptions {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(10), enough: usize::MAX }
+    }
+}
+
+/// What each relay answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishReport {
+    pub event_id: EventId,
+    pub accepted: Vec<Accepted>,
+    pub rejected: Vec<Rejected>,
+    /// Relays that had not answered when enough others had accepted.
+    pub pending: Vec<Arc<str>>,
+}
+
+impl PublishReport {
+    /// At least one relay has the event.
+    pub fn is_published(&self) -> bool {
+        !self.accepted.is_empty()
+    }
+
+    /// Publishing the same event again later may do better.
+    pub fn is_retryable(&self) -> bool {
+        self.rejected.iter().any(|rejected| rejected.reason.is_retryable())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    pub url: Arc<str>,
+    /// The relay's words, often empty; `duplicate: …` where it had the event already.
+    pub message: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    pub url: Arc<str>,
+    pub reason: Refusal,
+}
+
+/// Why a relay is not known to have an event. Sending the same event again is always safe.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the relay refused the event: {message}")]
+    Refused { message: String },
+    #[error("the relay asks for payment or membership: {message}")]
+    Restricted { message: String },
+    #[error("the relay asks for authentication (NIP-42), and {detail}")]
+    AuthRequired { detail: String },
+    #[error("the relay did not acknowledge the event, but said: {notice}")]
+    NoticeOnly { notice: String },
+    #[error("the event has {bytes} bytes; the relay reads at most {max_bytes}")]
+    TooLarge { bytes: usize, max_bytes: usize },
+    #[error("the relay did not acknowledge the event in time{}", after(.detail))]
+    TimedOut { detail: Option<String> },
+    #[error("the connection was lost before the relay acknowledged the event: {detail}")]
+    Disconnected { detail: String },
+    #[error("not connected to the relay in time{}", after(.detail))]
+    NotConnected { detail: Option<String> },
+    #[error("too much is waiting to go to the relay")]
+    Busy,
+    #[error("the relay was removed")]
+    Removed,
+    #[error("the relay was never added")]
+    NotAdded,
+}
+
+impl Refusal {
+    /// Whether sending the same event to the same relay later may do better.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Refused { message } => {
+                message.starts_with("rate-limited:") || message.starts_with("error:")
+            }
+            Self::TimedOut { .. }
+            | Self::Disconnected { .. }
+            | Self::NotConnected { .. }
+            | Self::Busy => true,
+            Self::Restricted { .. }
+            | Self::AuthRequired { .. }
+            | Self::NoticeOnly { .. }
+            | Self::TooLarge { .. }
+            | Self::Removed
+            | Self::NotAdded => false,
+        }
+    }
+}
+
+fn after(detail: &Option<String>) -> String {
+    detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default()
+}
