@@ -33,25 +33,29 @@ const SALT_BYTES: usize = 32;
 pub(crate) struct Seal(XChaCha20Poly1305);
 
 impl Seal {
+    /// Gives a database that has none its random id, and binds it to the vault's key.
+    pub(crate) fn bind(connection: &Connection, body_key: &[u8; 32]) -> Result<(), OpenError> {
+        if meta(connection, "database_id")?.is_some() {
+            return Ok(());
+        }
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|_| OpenError::Entropy)?;
+        let check = derive(body_key, "key check", &id);
+        connection.execute(
+            "INSERT INTO meta (name, value) VALUES ('database_id', ?1), ('key_check', ?2)",
+            rusqlite::params![id, check.as_slice()],
+        )?;
+        Ok(())
+    }
+
     /// The key for this database: HMAC-SHA256 of its random id under the vault's body key. A check
     /// value, derived apart, tells a wrong key before anything is read or written.
     pub(crate) fn of_database(
         connection: &Connection,
         body_key: &[u8; 32],
     ) -> Result<Self, OpenError> {
-        let id = match meta(connection, "database_id")? {
-            Some(id) => id,
-            None => {
-                let mut id = vec![0; 16];
-                getrandom::fill(&mut id).map_err(|_| OpenError::Entropy)?;
-                let check = derive(body_key, "key check", &id);
-                connection.execute(
-                    "INSERT INTO meta (name, value) VALUES ('database_id', ?1), ('key_check', ?2)",
-                    rusqlite::params![id, check.as_slice()],
-                )?;
-                id
-            }
-        };
+        let id = meta(connection, "database_id")?
+            .ok_or_else(|| OpenError::Inconsistent { detail: "it has no id".into() })?;
         let check = derive(body_key, "key check", &id);
         if meta(connection, "key_check")?.as_deref() != Some(check.as_slice()) {
             return Err(OpenError::WrongKey);
@@ -184,4 +188,39 @@ pub(crate) fn read(
         },
     };
     seal.open(reference, &sealed).ok_or_else(damaged).map(Some)
+}
+
+/// Whether a body is what its reference says.
+pub(crate) enum Presence {
+    Sound,
+    Forgotten,
+    Damaged,
+}
+
+/// Looks for a body; without a key, only whether it is there.
+pub(crate) fn presence(
+    connection: &Connection,
+    seal: Option<&Seal>,
+    blobs: &Path,
+    reference: &BodyRef,
+) -> Result<Presence, ReadError> {
+    let Some(seal) = seal else {
+        let mut statement = connection
+            .prepare_cached("SELECT forgotten, sealed IS NULL FROM bodies WHERE hash = ?1")?;
+        let row: Option<(bool, bool)> = statement
+            .query_row([reference.hash.0], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        return Ok(match row {
+            None => Presence::Damaged,
+            Some((true, _)) => Presence::Forgotten,
+            Some((false, true)) if !blob_path(blobs, &reference.hash).exists() => Presence::Damaged,
+            Some((false, _)) => Presence::Sound,
+        });
+    };
+    match read(connection, seal, blobs, reference) {
+        Ok(Some(_)) => Ok(Presence::Sound),
+        Ok(None) => Ok(Presence::Forgotten),
+        Err(ReadError::BodyDamaged { .. }) => Ok(Presence::Damaged),
+        Err(error) => Err(error),
+    }
 }

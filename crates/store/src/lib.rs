@@ -6,17 +6,26 @@
 mod append;
 mod bodies;
 mod chain;
+mod checkpoints;
 mod error;
+mod export;
 mod reader;
 mod rows;
 mod schema;
+mod snapshots;
 mod store;
+mod upkeep;
+mod verify;
 
 pub use error::{AppendError, OpenError, ReadError, StorageError};
 pub use reader::{
-    EventDetail, EventQuery, EventRow, KeptRow, Order, Page, Reader, ViewPosition, ViewQuery,
+    Counts, EventDetail, EventQuery, EventRow, KeptRow, Order, Page, Reader, ViewPosition,
+    ViewQuery,
 };
 pub use rows::{
     Batch, Committed, CursorUpdate, Head, NewEvent, OutboxEntry, OutboxRow, Retry, ViewRow,
 };
+pub use snapshots::Snapshot;
 pub use store::{OpenOptions, Store};
+pub use upkeep::Collected;
+pub use verify::{FAULTS, Fault, FaultKind, Trust, VerifyReport, VerifySignature};

@@ -11,16 +11,17 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use crate::{
     bodies::{self, Seal},
-    error::ReadError,
+    error::{OpenError, ReadError},
     rows::OutboxEntry,
+    schema,
     store::{bytes32, outbox, signed, stream_name, unsigned},
 };
 
 /// A read-only view of the log that sees every commit; may be sent to another thread.
 pub struct Reader {
-    connection: Connection,
-    path: PathBuf,
-    seal: Option<Arc<Seal>>,
+    pub(crate) connection: Connection,
+    pub(crate) path: PathBuf,
+    pub(crate) seal: Option<Arc<Seal>>,
 }
 
 /// Which way pages go.
@@ -102,6 +103,15 @@ pub struct EventDetail {
     pub pending: Vec<OutboxEntry>,
 }
 
+/// How much there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub events: u64,
+    pub streams: u64,
+    pub effects_waiting: u64,
+    pub effects_given_up: u64,
+}
+
 /// Rows, and where the next page begins, if there may be more.
 #[derive(Clone, Debug)]
 pub struct Page<T, F> {
@@ -113,12 +123,25 @@ pub struct Page<T, F> {
 const SCANNED: u64 = 50_000;
 
 impl Reader {
-    pub(crate) fn beside(path: &Path, seal: Option<Arc<Seal>>) -> Result<Self, ReadError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        connection.set_prepared_statement_cache_capacity(64);
+    /// Opens the log at `path` for reading alone, also where it does not agree with itself. Bodies
+    /// are read only with the vault's key.
+    pub fn open(path: &Path, body_key: Option<&[u8; 32]>) -> Result<Self, OpenError> {
+        let connection = connect(path)?;
+        let known = schema::MIGRATIONS.iter().map(|migration| migration.to).max().unwrap_or(0);
+        schema::check(&connection, known)?;
+        let seal = match body_key {
+            Some(key) => Some(Arc::new(Seal::of_database(&connection, key)?)),
+            None => None,
+        };
         Ok(Self { connection, path: path.to_owned(), seal })
+    }
+
+    pub(crate) fn beside(path: &Path, seal: Option<Arc<Seal>>) -> Result<Self, ReadError> {
+        Ok(Self { connection: connect(path)?, path: path.to_owned(), seal })
+    }
+
+    pub(crate) fn blobs_dir(&self) -> PathBuf {
+        self.path.with_file_name("blobs")
     }
 
     /// The position of the newest event; 0 of an empty log.
@@ -196,10 +219,33 @@ impl Reader {
         Ok(Some(EventDetail { event, pending }))
     }
 
+    /// Effects that are waiting, or those that were given up, in the order of their events.
+    pub fn outbox(&self, dead: bool, limit: u32) -> Result<Vec<OutboxEntry>, ReadError> {
+        let rest = "WHERE outbox.dead = ?1 ORDER BY outbox.id LIMIT ?2";
+        outbox(&self.connection, rest, params![dead, limit])
+    }
+
+    pub fn counts(&self) -> Result<Counts, ReadError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT (SELECT coalesce(max(position), 0) FROM events),
+                    (SELECT coalesce(max(id), 0) FROM streams),
+                    (SELECT count(*) FROM outbox WHERE dead = 0),
+                    (SELECT count(*) FROM outbox WHERE dead = 1)",
+        )?;
+        Ok(statement.query_row([], |row| {
+            Ok(Counts {
+                events: unsigned(row, 0)?,
+                streams: unsigned(row, 1)?,
+                effects_waiting: unsigned(row, 2)?,
+                effects_given_up: unsigned(row, 3)?,
+            })
+        })?)
+    }
+
     /// A body by its reference; `None` where it was forgotten, or where this reader has no key.
     pub fn body(&self, reference: &BodyRef) -> Result<Option<Body>, ReadError> {
         let Some(seal) = &self.seal else { return Ok(None) };
-        bodies::read(&self.connection, seal, &self.path.with_file_name("blobs"), reference)
+        bodies::read(&self.connection, seal, &self.blobs_dir(), reference)
     }
 
     /// A page of a view's rows.
@@ -231,6 +277,14 @@ impl Reader {
             .map(|row| (row.sort_key, row.key.clone()));
         Ok(Page { rows, next })
     }
+}
+
+fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
 }
 
 fn event_row(row: &Row<'_>) -> Result<EventRow, rusqlite::Error> {

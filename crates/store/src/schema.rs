@@ -148,3 +148,6 @@ fn back_up(connection: &Connection, path: &Path, from: u32) -> Result<PathBuf, O
     crate::store::sync_dir_of(&backup)?;
     Ok(backup)
 }
+
+#[cfg(test)]
+mod tests;

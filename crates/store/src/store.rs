@@ -64,6 +64,7 @@ impl Store {
         schema::check(&connection, newest)?;
         configure(&connection)?;
         schema::migrate(&connection, path, schema::MIGRATIONS)?;
+        Seal::bind(&connection, &body_key)?;
         let seal = Seal::of_database(&connection, &body_key)?;
         let mut store = Self {
             connection,
@@ -348,3 +349,6 @@ pub(crate) fn sync_dir_of(file: &Path) -> std::io::Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
