@@ -6,6 +6,7 @@
 mod append;
 mod bodies;
 mod chain;
+mod copy;
 mod checkpoints;
 mod error;
 mod export;
@@ -17,6 +18,7 @@ mod store;
 mod upkeep;
 mod verify;
 
+pub use copy::{copy_database, use_write_ahead_log};
 pub use error::{AppendError, OpenError, ReadError, StorageError};
 pub use reader::{
     Counts, EventDetail, EventQuery, EventRow, KeptRow, Order, Page, Reader, ViewPosition,
