@@ -30,6 +30,9 @@ pub enum Input {
     Payment {
         key: IdempotencyKey,
     },
+    PaymentOf {
+        payment_hash: PaymentHash,
+    },
     History(HistoryQuery),
     /// Notices after a cursor, oldest first, at most `count`.
     Notices {

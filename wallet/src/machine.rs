@@ -9,7 +9,7 @@ mod facts;
 mod receive;
 mod send;
 
-use domain::{Emit, ErrorBody, Machine, Recorded, Step, Timestamp};
+use domain::{Emit, ErrorBody, IdempotencyKey, Machine, Recorded, Step, Timestamp};
 
 use crate::{
     event::{LimitsSet, Started, WalletEvent, payment_stream, wallet_stream},
@@ -45,13 +45,10 @@ impl Machine for Wallet {
             Input::Receive(receive) => self.receive(receive),
             Input::Pay(pay) => self.pay(node, pay, now),
             Input::Quote { bolt11 } => Step::reply(self.quote(node, bolt11, now)),
-            Input::Payment { key } => Step::reply(match self.payments.get(key) {
-                Some(entry) => Reply::Payment(Box::new(entry.payment.clone())),
-                None => Reply::Refused(ErrorBody::new(
-                    "no_such_payment",
-                    format!("No payment has the key {key}."),
-                )),
-            }),
+            Input::Payment { key } => Step::reply(self.tell_payment(Some(key))),
+            Input::PaymentOf { payment_hash } => {
+                Step::reply(self.tell_payment(self.by_hash.get(payment_hash)))
+            }
             Input::History(query) => Step::reply(Reply::Payments(self.history(query))),
             Input::Notices { after, count } => Step::reply(self.tell(*after, *count)),
             Input::Summary => Step::reply(Reply::Summary(Box::new(self.summary(node)))),
@@ -109,6 +106,16 @@ impl Wallet {
                 Some(Effect::LookUp { key: entry.payment.key.clone(), payment_hash })
             })
             .collect()
+    }
+
+    fn tell_payment(&self, key: Option<&IdempotencyKey>) -> Reply {
+        match key.and_then(|key| self.payments.get(key)) {
+            Some(entry) => Reply::Payment(Box::new(entry.payment.clone())),
+            None => Reply::Refused(ErrorBody::new(
+                "no_such_payment",
+                "This wallet has no such payment.",
+            )),
+        }
     }
 
     /// Newest first, older than `before`; all payments of the last one's millisecond come with it.
@@ -174,7 +181,7 @@ fn other_wallet(node: &Node) -> ErrorBody {
 }
 
 /// The stream of a payment with an event in it.
-fn emit(key: &domain::IdempotencyKey, event: impl Into<WalletEvent>) -> Emit<Wallet> {
+fn emit(key: &IdempotencyKey, event: impl Into<WalletEvent>) -> Emit<Wallet> {
     Emit::new(payment_stream(key), event)
 }
 

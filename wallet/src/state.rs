@@ -97,6 +97,11 @@ pub(crate) fn terms_digest(amount_msat: Msat, memo: &str, terms: &Terms) -> Sha2
 }
 
 impl Wallet {
+    /// Position of the newest notice.
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
     pub(crate) fn pending_out(&self) -> Msat {
         self.open_entries(Direction::Out)
             .map(|entry| entry.payment.amount_msat)

@@ -209,6 +209,9 @@ pub struct BackupReport {
     pub warning: String,
 }
 
+/// The executor's socket: its rendezvous file is `<home>/wallet/executor.json`.
+pub const SERVICE: &str = "executor";
+
 /// Method names, so that no string stands twice.
 pub mod method {
     pub const INFO: &str = "info";

@@ -1,0 +1,255 @@
+//! [`Backend`] on ldk-node.
+
+use domain::{Msat, PaymentHash, Preimage};
+use ldk_node::{
+    ChannelDetails, Node, NodeError,
+    io::sqlite_store::SQLITE_DB_FILE_NAME,
+    lightning::{
+        ln::{channelmanager::PaymentId, types::ChannelId},
+        routing::router::RouteParametersConfig,
+    },
+    lightning_invoice::{Bolt11Invoice, Bolt11InvoiceDescription, Description},
+    lightning_types::payment,
+};
+use std::{
+    net::Ipv4Addr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use wallet::{Fact, Found, event::Observed, wire::NodeState};
+
+use super::{convert, peers::Peers, watched::Watch};
+use crate::backend::{Backend, BackendError, InvoiceRequest, SendAnswer};
+
+/// How long the log waits for the node's own database to agree with itself.
+const SETTLED_WITHIN: Duration = Duration::from_millis(150);
+/// The node asks the chain source every two seconds; silence this long means that it is gone.
+const CHAIN_SILENT_SECS: u64 = 30;
+
+/// A running node.
+pub struct LdkBackend {
+    node: Node,
+    watch: Arc<Watch>,
+    peers: Peers,
+    port: u16,
+    stopped: AtomicBool,
+}
+
+impl LdkBackend {
+    pub(super) fn new(node: Node, watch: Arc<Watch>, peers: Peers, port: u16) -> Self {
+        Self { node, watch, peers, port, stopped: AtomicBool::new(false) }
+    }
+
+    /// The node itself, for what only a test or a channel opening needs.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// What is ours in one channel, or in all that are open.
+    fn ours(&self, channel: Option<ChannelId>) -> Msat {
+        let balances = self.node.list_balances();
+        self.node
+            .list_channels()
+            .iter()
+            .filter(|details| channel.is_none_or(|id| details.channel_id == id))
+            .filter(|details| channel.is_some() || details.is_channel_ready)
+            .map(|details| convert::ours(details, &balances))
+            .fold(Msat::ZERO, Msat::saturating_add)
+    }
+
+    fn state(&self, channels: &[ChannelDetails]) -> (NodeState, Option<&'static str>) {
+        let status = self.node.status();
+        if !status.is_running {
+            return (NodeState::Degraded, Some("The Lightning node does not run."));
+        }
+        let Some(synced) = status.latest_lightning_wallet_sync_timestamp else {
+            return (NodeState::Syncing, Some("Catching up with the chain."));
+        };
+        if host::clock::now().as_secs() > synced + CHAIN_SILENT_SECS {
+            return (NodeState::Degraded, Some("The chain source does not answer."));
+        }
+        if channels.iter().any(|channel| channel.is_usable) {
+            return (NodeState::Ready, None);
+        }
+        let why = match channels {
+            [] => "No channel is open yet.",
+            channels if channels.iter().any(|channel| channel.is_channel_ready) => {
+                "The channel's peer is not connected."
+            }
+            _ => "The channel is not confirmed yet.",
+        };
+        (NodeState::Syncing, Some(why))
+    }
+
+    fn next_event_fact(&self, event: ldk_node::Event) -> Option<Fact> {
+        convert::fact(event, |channel| self.ours(channel))
+    }
+}
+
+impl Backend for LdkBackend {
+    fn name(&self) -> &'static str {
+        "ldk-node"
+    }
+
+    fn node_id(&self) -> String {
+        self.node.node_id().to_string()
+    }
+
+    fn listening_address(&self) -> Option<String> {
+        Some(format!("{}:{}", Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    fn observe(&self) -> Observed {
+        let channels = self.node.list_channels();
+        let (state, detail) = self.state(&channels);
+        let inbound = channels
+            .iter()
+            .filter(|channel| channel.is_usable)
+            .map(|channel| convert::msat(channel.inbound_capacity_msat))
+            .fold(Msat::ZERO, Msat::saturating_add);
+        Observed {
+            state,
+            detail: detail.map(str::to_owned),
+            inbound_msat: inbound,
+            onchain_msat: convert::sat(self.node.list_balances().total_onchain_balance_sats),
+        }
+    }
+
+    fn in_channels(&self) -> Option<Msat> {
+        let channels = self.node.list_channels();
+        let all_usable = channels.iter().all(|channel| channel.is_usable);
+        (all_usable && !channels.is_empty()).then(|| self.ours(None))
+    }
+
+    fn sync(&self) -> Result<(), BackendError> {
+        // Before its first sync is over the node must not be asked for another one.
+        if self.node.status().latest_onchain_wallet_sync_timestamp.is_none() {
+            return Err(BackendError::NotNow("it is still catching up with the chain".into()));
+        }
+        self.node.sync_wallets().map_err(not_now)
+    }
+
+    fn make_invoice(&self, request: &InvoiceRequest) -> Result<String, BackendError> {
+        let description = Description::new(request.memo.clone())
+            .map_err(|error| BackendError::Refused(error.to_string()))?;
+        self.node
+            .bolt11_payment()
+            .receive_for_hash(
+                request.amount_msat.get(),
+                &Bolt11InvoiceDescription::Direct(description),
+                request.expiry_secs,
+                payment::PaymentHash(request.payment_hash.0),
+            )
+            .map(|invoice| invoice.to_string())
+            .map_err(|error| match error {
+                NodeError::InvoiceCreationFailed | NodeError::InvalidAmount => {
+                    BackendError::Refused(error.to_string())
+                }
+                other => not_now(other),
+            })
+    }
+
+    fn send(&self, bolt11: &str, max_fee: Msat) -> SendAnswer {
+        let invoice: Bolt11Invoice = match bolt11.parse() {
+            Ok(invoice) => invoice,
+            Err(error) => return SendAnswer::Refused(format!("{error:?}")),
+        };
+        let route = RouteParametersConfig {
+            max_total_routing_fee_msat: Some(max_fee.get()),
+            ..RouteParametersConfig::default()
+        };
+        match self.node.bolt11_payment().send(&invoice, Some(route)) {
+            Ok(_) => SendAnswer::Taken,
+            Err(NodeError::NotRunning) => SendAnswer::NotNow("it does not run".into()),
+            Err(NodeError::PaymentSendingFailed) => SendAnswer::Refused(
+                "No route to the payee with enough capacity was found within the fee limit.".into(),
+            ),
+            Err(error @ (NodeError::InvalidInvoice | NodeError::InvalidAmount)) => {
+                SendAnswer::Refused(error.to_string())
+            }
+            Err(error) => SendAnswer::Unclear(error.to_string()),
+        }
+    }
+
+    fn look_up(&self, payment_hash: &PaymentHash) -> Found {
+        convert::found(self.node.payment(&PaymentId(payment_hash.0)))
+    }
+
+    fn claim(&self, amount: Msat, preimage: &Preimage) -> Result<(), BackendError> {
+        self.node
+            .bolt11_payment()
+            .claim_for_hash(
+                payment::PaymentHash(preimage.payment_hash().0),
+                amount.get(),
+                payment::PaymentPreimage(preimage.0),
+            )
+            .map_err(refused_or_not_now)
+    }
+
+    fn turn_away(&self, payment_hash: &PaymentHash) -> Result<(), BackendError> {
+        // A record that has settled stays as it is: only what is still locked goes back.
+        if let Found::Settled { .. } = self.look_up(payment_hash) {
+            return Ok(());
+        }
+        match self.node.bolt11_payment().fail_for_hash(payment::PaymentHash(payment_hash.0)) {
+            Ok(()) | Err(NodeError::InvalidPaymentHash) => Ok(()),
+            Err(error) => Err(not_now(error)),
+        }
+    }
+
+    async fn next_fact(&self) -> Fact {
+        loop {
+            let event = self.node.next_event_async().await;
+            if let Some(fact) = self.next_event_fact(event.clone()) {
+                return fact;
+            }
+            tracing::info!(?event, "an event of the node means nothing to the wallet");
+            if let Err(error) = self.acknowledge() {
+                tracing::warn!(%error, "an event of the node could not be acknowledged");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+
+    fn acknowledge(&self) -> Result<(), BackendError> {
+        self.node.event_handled().map_err(not_now)
+    }
+
+    async fn settled_on_disk(&self) {
+        self.watch.settled(SETTLED_WITHIN).await;
+    }
+
+    fn keep_connected(&self) {
+        self.peers.connect(&self.node);
+    }
+
+    fn databases(&self) -> Vec<PathBuf> {
+        vec![PathBuf::from(self.node.config().storage_dir_path).join(SQLITE_DB_FILE_NAME)]
+    }
+
+    fn stop(&self) {
+        if self.stopped.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        if let Err(error) = self.node.stop() {
+            tracing::warn!(%error, "the node did not stop in order");
+        }
+    }
+}
+
+fn not_now(error: NodeError) -> BackendError {
+    BackendError::NotNow(error.to_string())
+}
+
+fn refused_or_not_now(error: NodeError) -> BackendError {
+    match error {
+        NodeError::InvalidAmount
+        | NodeError::InvalidPaymentHash
+        | NodeError::InvalidPaymentPreimage => BackendError::Refused(error.to_string()),
+        other => not_now(other),
+    }
+}

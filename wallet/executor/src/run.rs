@@ -1,0 +1,273 @@
+//! One run of the executor, from the lock on its home to the last checkpoint.
+
+use domain::{ErrorBody, ExitCode, Network};
+use host::{Core, CoreOptions, Home, HomeError, HomeLock, core::Signer, ipc, logging};
+use ldk_node::bip39::Mnemonic;
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use store::{OpenOptions, Store};
+use tokio::task::JoinSet;
+use vault::{PassphraseSource, Vault};
+use wallet::{Wallet, io::ADAPTER, wire::SERVICE};
+use zeroize::Zeroizing;
+
+use crate::{
+    attach::attach,
+    backend::Backend,
+    backup,
+    house::{House, Tide},
+    ldk::{LdkBackend, Options},
+    secret::{self, InvoiceSecret},
+    server::Calls,
+    settings,
+};
+
+const LOG: &str = "wallet.db";
+/// Names the shape of the machine's state in snapshots.
+const SNAPSHOT_SCHEMA: &str = "wallet 1";
+const FIRST_PAUSE: Duration = Duration::from_millis(300);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// What the command line chose.
+#[derive(Debug)]
+pub struct RunOptions {
+    /// The desk's home; the executor's own is `wallet/` in it.
+    pub home: PathBuf,
+    pub network: Network,
+    pub passphrase_fd: Option<u32>,
+    pub exit_with_parent: bool,
+}
+
+/// Serves until it is asked to end.
+pub async fn run(options: RunOptions) -> Result<(), ErrorBody> {
+    check_network(options.network)?;
+    let home = Home::open(&options.home).and_then(|home| home.sub("wallet")).map_err(in_home)?;
+    let _lock: HomeLock = home.lock(SERVICE).map_err(in_home)?;
+    logging::start(&logging::LogOptions { file: Some(&home.join("wallet.log")), stderr: "warn" })
+        .map_err(|error| {
+        ErrorBody::new("log_file", format!("The log file cannot be opened: {error}."))
+    })?;
+    let limits = settings::limits(home.root(), options.network)
+        .map_err(|error| ErrorBody::new("bad_limits", error.to_string()))?;
+    let vault = Arc::new(open_vault(&home, &options)?);
+    let mnemonic: Mnemonic = vault
+        .words()
+        .parse()
+        .map_err(|_| ErrorBody::new("bad_seed", "The vault's words are not a BIP-39 seed."))?;
+    let house = Arc::new(House::<LdkBackend>::new(
+        start_core(&home, &vault)?,
+        InvoiceSecret::new(vault.derive(secret::LABEL)),
+    ));
+    watch_for_the_end(&house, options.exit_with_parent)?;
+    let calls = Calls {
+        house: Arc::clone(&house),
+        network: options.network,
+        words: { Box::new(move || vault.words()) },
+        backup: backup::Sources {
+            log: home.join(LOG),
+            files: vec![home.join(settings::LIMITS_FILE)],
+        },
+        backups: home.join("backups"),
+    };
+    let server = ipc::serve(home.root(), SERVICE, Arc::new(calls)).map_err(|error| {
+        ErrorBody::new("socket", format!("The local socket cannot be opened: {error}."))
+    })?;
+    let node = Options {
+        network: options.network,
+        dir: home.join("node"),
+        chain_dir: home.root().to_owned(),
+        runtime: tokio::runtime::Handle::current(),
+    };
+    let served = serve(&house, node, mnemonic, options.network, limits).await;
+    drop(server);
+    house.core.shutdown().await;
+    tracing::info!("the wallet has ended");
+    served
+}
+
+/// Starts the node, lets the pumps run until the end is asked for, and stops the node.
+async fn serve(
+    house: &Arc<House<LdkBackend>>,
+    options: Options,
+    mnemonic: Mnemonic,
+    network: Network,
+    limits: safety::SpendLimits,
+) -> Result<(), ErrorBody> {
+    let started = tokio::select! {
+        started = start_node(house, options, mnemonic) => started?,
+        () = house.ended() => return Ok(()),
+    };
+    let backend = Arc::new(started);
+    let mut failure = house.core.failure();
+    let served = match attach(house, Arc::clone(&backend), network, limits).await {
+        Err(error) => Err(error),
+        Ok(pumps) => {
+            tracing::info!(node_id = backend.node_id(), "the wallet is up");
+            let outcome = tokio::select! {
+                () = house.ended() => Ok(()),
+                failed = failure.wait_for(Option::is_some) => {
+                    Err(failed.ok().and_then(|error| error.clone()).unwrap_or_else(|| host::core::Stopped.into()))
+                }
+            };
+            stop_pumps(pumps).await;
+            outcome
+        }
+    };
+    let stopping = tokio::task::spawn_blocking(move || backend.stop());
+    if tokio::time::timeout(STOP_WITHIN, stopping).await.is_err() {
+        tracing::error!("the node did not stop in time");
+    }
+    served
+}
+
+async fn stop_pumps(mut pumps: JoinSet<()>) {
+    pumps.shutdown().await;
+}
+
+/// Tries until the chain source answers; meanwhile `info` says why it does not.
+async fn start_node(
+    house: &House<LdkBackend>,
+    options: Options,
+    mnemonic: Mnemonic,
+) -> Result<LdkBackend, ErrorBody> {
+    let options = Arc::new(options);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let (tried, words) = (Arc::clone(&options), mnemonic.clone());
+        let opened = tokio::task::spawn_blocking(move || LdkBackend::open(&tried, &words)).await;
+        match opened {
+            Ok(Ok(backend)) => {
+                house.trouble.send_replace(None);
+                return Ok(backend);
+            }
+            Ok(Err(error)) if error.is_temporary() => {
+                tracing::warn!(%error, "the node is started again soon");
+                house.trouble.send_replace(Some(error.to_string()));
+            }
+            Ok(Err(error)) => return Err(ErrorBody::new("node", error.to_string())),
+            Err(error) => {
+                return Err(ErrorBody::new("node", format!("the node's start broke off: {error}")));
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+fn check_network(network: Network) -> Result<(), ErrorBody> {
+    if network == Network::Practice {
+        return Ok(());
+    }
+    Err(ErrorBody::refused(
+        "network_not_available",
+        format!("The wallet serves the practice network only for now, not {network}."),
+    )
+    .hint("Start it with --network practice."))
+}
+
+fn in_home(error: HomeError) -> ErrorBody {
+    match error {
+        HomeError::InUse(path) => ErrorBody::refused(
+            "in_use",
+            format!("Another wallet process uses {} already. Nothing was started.", path.display()),
+        )
+        .hint("One process owns a wallet: stop the other one first."),
+        other => ErrorBody::new("home", other.to_string()),
+    }
+}
+
+/// The money seed: of its own vault, made at the first start.
+fn open_vault(home: &Home, options: &RunOptions) -> Result<Vault, ErrorBody> {
+    let dir = home.join("vault");
+    let source = match options.passphrase_fd {
+        Some(fd) => PassphraseSource::Given(read_passphrase(fd)?),
+        None => PassphraseSource::Generate,
+    };
+    let failed = |error: vault::VaultError| ErrorBody::new("vault", error.to_string());
+    if Vault::exists(&dir) {
+        return Vault::open(&dir, options.network, source).map_err(failed);
+    }
+    let created = Vault::create(&dir, options.network, source).map_err(failed)?;
+    tracing::info!(kept = ?created.vault.kept_in(), "a new money seed was made");
+    Ok(created.vault)
+}
+
+fn read_passphrase(fd: u32) -> Result<Zeroizing<String>, ErrorBody> {
+    const MAX_BYTES: u64 = 4_096;
+    let mut text = Zeroizing::new(String::with_capacity(MAX_BYTES as usize));
+    let read = std::fs::File::open(format!("/dev/fd/{fd}"))
+        .and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text));
+    match read {
+        Ok(_) => Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())),
+        Err(error) => Err(ErrorBody::new(
+            "passphrase",
+            format!("The passphrase cannot be read from file descriptor {fd}: {error}."),
+        )
+        .exit(ExitCode::Usage)),
+    }
+}
+
+fn start_core(home: &Home, vault: &Arc<Vault>) -> Result<Core<Wallet, Tide>, ErrorBody> {
+    let store = open_store(&home.join(LOG), vault)?;
+    let signer = Arc::clone(vault);
+    let options = CoreOptions {
+        store,
+        snapshot_schema: SNAPSHOT_SCHEMA,
+        view: Box::new(|wallet: &Wallet, _| Tide { cursor: wallet.cursor() }),
+        project: |_, _| Vec::new(),
+        signer: Some(Signer {
+            pubkey: vault.pubkey(),
+            sign: Box::new(move |digest| signer.sign_digest(digest)),
+        }),
+    };
+    Core::spawn(options, &[ADAPTER]).map_err(|error| {
+        ErrorBody::new("log", format!("The wallet's log cannot be read: {error}."))
+            .hint("Restore the newest backup of the log; nothing was changed.")
+    })
+}
+
+fn open_store(path: &Path, vault: &Vault) -> Result<Store, ErrorBody> {
+    Store::open(path, OpenOptions { body_key: *vault.body_key() }).map_err(|error| {
+        ErrorBody::new("log", format!("The wallet's log cannot be opened: {error}."))
+    })
+}
+
+/// SIGTERM, Ctrl-C, and the end of who started us, where that was asked for.
+fn watch_for_the_end(
+    house: &Arc<House<LdkBackend>>,
+    exit_with_parent: bool,
+) -> Result<(), ErrorBody> {
+    let signals = |error: std::io::Error| ErrorBody::new("signals", error.to_string());
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).map_err(signals)?;
+        let asked = Arc::clone(house);
+        tokio::spawn(async move {
+            terminate.recv().await;
+            asked.end();
+        });
+    }
+    let asked = Arc::clone(house);
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            asked.end();
+        }
+    });
+    if exit_with_parent {
+        let asked = Arc::clone(house);
+        std::thread::Builder::new()
+            .name("parent".into())
+            .spawn(move || {
+                let _ended = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+                asked.end();
+            })
+            .map_err(signals)?;
+    }
+    Ok(())
+}
