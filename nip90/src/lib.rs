@@ -5,6 +5,7 @@
 //! happen in adapters that report facts back.
 
 pub mod bolt11;
+pub mod buyer;
 pub mod codec;
 pub mod machine;
 pub mod provider;

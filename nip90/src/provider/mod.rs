@@ -291,4 +291,4 @@ impl Provider {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -75,6 +75,10 @@ fn offer(price: u8) -> ProviderInput {
     ProviderInput::OfferSet(OfferDraft { kind: KIND, price_msat: msat(price), payment })
 }
 
+fn id(n: usize) -> RequestId {
+    REQUESTS[n].id()
+}
+
 struct Run {
     desk: Desk,
     /// Invoices that were made, by job.
@@ -85,47 +89,22 @@ struct Run {
 
 impl Run {
     fn input(&mut self, action: &Action) -> Vec<ProviderInput> {
-        let id = |n: &usize| REQUESTS[*n].id();
         vec![match action {
+            Action::InvoiceMade(_) | Action::Paid(..) | Action::Receipt(_) => {
+                return self.money(action).into_iter().collect();
+            }
             Action::Seen(n) => ProviderInput::RequestSeen(Box::new(REQUESTS[*n].clone())),
             Action::Delete(n, own) => {
                 let by = if *own { BUYER } else { OTHER };
-                let event = sign(&deletion::of_request(id(n), KIND, START.as_secs()), by);
+                let event = sign(&deletion::of_request(id(*n), KIND, START.as_secs()), by);
                 ProviderInput::DeletionSeen(Deletion::parse(&event).unwrap())
             }
-            Action::InvoiceMade(n) => {
-                let asked = self.desk.effects.iter().find_map(|effect| match effect {
-                    ProviderEffect::MakeInvoice(asked) if asked.request_id == id(n) => Some(asked),
-                    _ => None,
-                });
-                let Some(asked) = asked else { return Vec::new() };
-                let seed = u8::try_from(*n).unwrap() + 10;
-                let at = self.desk.now;
-                let (bolt11, _) = self.invoices.entry(*n).or_insert_with(|| {
-                    let amount_msat = asked.amount_msat;
-                    let (bolt11, preimage) =
-                        invoice(seed, amount_msat.get(), at, asked.expiry_secs.into());
-                    let payment_hash = preimage.payment_hash();
-                    (bolt11, PaidFact { payment_hash, amount_msat, preimage, at })
-                });
-                ProviderInput::InvoiceMade { request_id: id(n), bolt11: bolt11.clone() }
-            }
             Action::InvoiceFailed(n) => {
-                ProviderInput::InvoiceFailed { request_id: id(n), reason: "wallet".into() }
+                ProviderInput::InvoiceFailed { request_id: id(*n), reason: "wallet".into() }
             }
-            Action::InvoiceExpired(n) => ProviderInput::InvoiceExpired { request_id: id(n) },
-            Action::Paid(n, less) => {
-                let Some((_, paid)) = self.invoices.get(n) else { return Vec::new() };
-                // A wallet settles an invoice that someone can have seen, once, at one amount.
-                if self.desk.provider.job(&id(n)).is_none_or(|job| job.bolt11.is_none()) {
-                    return Vec::new();
-                }
-                let amount = if *less { msat(499) } else { paid.amount_msat };
-                let amount_msat = *self.settled.entry(*n).or_insert(amount);
-                ProviderInput::Paid(PaidFact { amount_msat, ..*paid })
-            }
+            Action::InvoiceExpired(n) => ProviderInput::InvoiceExpired { request_id: id(*n) },
             Action::Executed(n, attempt, how) => ProviderInput::Executed {
-                request_id: id(n),
+                request_id: id(*n),
                 attempt: *attempt,
                 outcome: match how {
                     0 => ExecutionOutcome::Failed { reason: "exit 1".into() },
@@ -139,28 +118,17 @@ impl Run {
                 if *ok {
                     let accepted = vec!["r".to_owned()];
                     let event_id = EventId([3; 32]);
-                    ProviderInput::Published { request_id: id(n), slot, event_id, accepted }
+                    ProviderInput::Published { request_id: id(*n), slot, event_id, accepted }
                 } else {
                     let reason = "rejected".to_owned();
-                    ProviderInput::PublishFailed { request_id: id(n), slot, reason }
+                    ProviderInput::PublishFailed { request_id: id(*n), slot, reason }
                 }
             }
-            Action::Receipt(n) => {
-                let due = self.desk.effects.iter().find_map(|effect| match effect {
-                    ProviderEffect::SignReceipt { request_id, receipt } if *request_id == id(n) => {
-                        Some(receipt.clone())
-                    }
-                    _ => None,
-                });
-                let Some(mut receipt) = due else { return Vec::new() };
-                receipt.sig = Some("00".repeat(64));
-                ProviderInput::ReceiptSigned { request_id: id(n), receipt }
-            }
-            Action::Accept(n) => ProviderInput::JobAccept { request_id: id(n) },
-            Action::Refuse(n) => ProviderInput::JobRefuse { request_id: id(n) },
-            Action::Cancel(n) => ProviderInput::JobCancel { request_id: id(n) },
+            Action::Accept(n) => ProviderInput::JobAccept { request_id: id(*n) },
+            Action::Refuse(n) => ProviderInput::JobRefuse { request_id: id(*n) },
+            Action::Cancel(n) => ProviderInput::JobCancel { request_id: id(*n) },
             Action::Refunded(n) => ProviderInput::JobRefunded {
-                request_id: id(n),
+                request_id: id(*n),
                 payment_hash: domain::PaymentHash([0; 32]),
             },
             Action::Switch(true) => ProviderInput::GoOnline,
@@ -181,6 +149,53 @@ impl Run {
                 ];
             }
         }]
+    }
+
+    /// What depends on an effect that was released: an invoice, its payment, a receipt.
+    fn money(&mut self, action: &Action) -> Option<ProviderInput> {
+        Some(match action {
+            Action::InvoiceMade(n) => {
+                let asked = self.desk.effects.iter().find_map(|effect| match effect {
+                    ProviderEffect::MakeInvoice(asked) if asked.request_id == id(*n) => Some(asked),
+                    _ => None,
+                });
+                let Some(asked) = asked else { return None };
+                let seed = u8::try_from(*n).unwrap() + 10;
+                let at = self.desk.now;
+                let (bolt11, _) = self.invoices.entry(*n).or_insert_with(|| {
+                    let amount_msat = asked.amount_msat;
+                    let (bolt11, preimage) =
+                        invoice(seed, amount_msat.get(), at, asked.expiry_secs.into());
+                    let payment_hash = preimage.payment_hash();
+                    (bolt11, PaidFact { payment_hash, amount_msat, preimage, at })
+                });
+                ProviderInput::InvoiceMade { request_id: id(*n), bolt11: bolt11.clone() }
+            }
+            Action::Paid(n, less) => {
+                let Some((_, paid)) = self.invoices.get(n) else { return None };
+                // A wallet settles an invoice that someone can have seen, once, at one amount.
+                if self.desk.provider.job(&id(*n)).is_none_or(|job| job.bolt11.is_none()) {
+                    return None;
+                }
+                let amount = if *less { msat(499) } else { paid.amount_msat };
+                let amount_msat = *self.settled.entry(*n).or_insert(amount);
+                ProviderInput::Paid(PaidFact { amount_msat, ..*paid })
+            }
+            Action::Receipt(n) => {
+                let due = self.desk.effects.iter().find_map(|effect| match effect {
+                    ProviderEffect::SignReceipt { request_id, receipt }
+                        if *request_id == id(*n) =>
+                    {
+                        Some(receipt.clone())
+                    }
+                    _ => None,
+                });
+                let Some(mut receipt) = due else { return None };
+                receipt.sig = Some("00".repeat(64));
+                ProviderInput::ReceiptSigned { request_id: id(*n), receipt }
+            }
+            _ => return None,
+        })
     }
 
     fn step(&mut self, input: ProviderInput) -> Result<(), TestCaseError> {
