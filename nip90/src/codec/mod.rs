@@ -81,4 +81,4 @@ pub enum ParseError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -66,7 +66,8 @@ prop_compose! {
     }
 }
 
-fn any_event() -> impl Strategy<Value = Event> {
+/// Any kind, tags that look almost right, any content.
+pub(crate) fn any_template() -> impl Strategy<Value = Template> {
     let names = prop_oneof![
         Just("i"),
         Just("param"),
@@ -99,18 +100,25 @@ fn any_event() -> impl Strategy<Value = Event> {
     let kind =
         prop_oneof![5_000_u16..7_001, Just(KIND_ANNOUNCEMENT), Just(KIND_DELETION), any::<u16>()];
     (kind, proptest::collection::vec(tag, 0..12), ".{0,40}|\\{\"offers\":\\{.{0,20}", any::<u64>())
-        .prop_map(|(kind, tags, content, at)| {
-            let tags = tags.into_iter().map(|(name, values)| Tag::custom(name, values));
-            Event::new(
-                EventId::from_byte_array([1; 32]),
-                keys(1).public_key(),
-                nostr::types::Timestamp::from_secs(at),
-                Kind::from(kind),
-                tags,
-                content,
-                Signature::from_byte_array([2; 64]),
-            )
+        .prop_map(|(kind, tags, content, created_at_secs)| {
+            let tags = tags.into_iter().map(|(name, values)| [vec![name], values].concat());
+            Template { kind, created_at_secs, tags: tags.collect(), content }
         })
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    any_template().prop_map(|template| {
+        let tags = template.tags.into_iter().map(|tag| Tag::parse(tag).unwrap());
+        Event::new(
+            EventId::from_byte_array([1; 32]),
+            keys(1).public_key(),
+            nostr::types::Timestamp::from_secs(template.created_at_secs),
+            Kind::from(template.kind),
+            tags,
+            template.content,
+            Signature::from_byte_array([2; 64]),
+        )
+    })
 }
 
 proptest! {

@@ -1,6 +1,7 @@
 //! Random histories with duplicates, reorderings and restarts, against named invariants.
 
 use super::*;
+use crate::codec::tests::any_template;
 use proptest::prelude::*;
 
 const JOBS: usize = 4;
@@ -205,7 +206,7 @@ impl Run {
             prop_assert!(hashes.insert(pay.payment_hash), "an invoice is paid once, for one job");
             prop_assert!(pay.amount_msat <= msat(1_000), "never above the bid");
         }
-        for id in self.ids.iter().flatten() {
+        for (n, id) in self.ids.iter().enumerate().filter_map(|(n, id)| Some((n, id.as_ref()?))) {
             let pays = desk.pays().iter().filter(|pay| pay.request_id == *id).count();
             prop_assert!(pays <= 1, "never paid twice");
             let stream = StreamId::of("buy", id);
@@ -229,11 +230,34 @@ impl Run {
             );
             prop_assert_eq!(job.waiting_for().is_none(), job.is_over());
             prop_assert_eq!(desk.buyer.open.contains(id), !job.stage.is_over());
+            let told = self.ends.contains_key(&n);
+            prop_assert!(pays == 0 || ends == 0 || told, "the wallet speaks before the end");
             if pays == 1 {
                 prop_assert!(job.provider.is_some(), "pays the chosen one only");
             }
         }
         Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_stranger_signs_moves_no_money_without_an_invoice(
+        templates in proptest::collection::vec(any_template(), 1..8), by in 1..4_u8,
+    ) {
+        let mut desk = Desk::new();
+        let id = desk.asked(&draft("a", Some(SELLER)), 1);
+        for mut template in templates {
+            template.tags.insert(0, vec!["e".to_owned(), id.to_string()]);
+            template.tags.insert(0, vec!["p".to_owned(), pubkey(US).to_string()]);
+            let json = sign(&template, by).as_json();
+            if let Ok(seen) = SeenAnswer::check(json.as_bytes(), [0; 32]) {
+                desk.feed(BuyerInput::AnswerSeen(Box::new(seen)));
+            }
+        }
+        prop_assert_eq!(desk.pays().len(), 0);
+        desk.books();
+        prop_assert_eq!(desk.replayed(), desk.buyer);
     }
 }
 

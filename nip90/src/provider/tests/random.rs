@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    codec::{Deletion, deletion},
+    codec::{Deletion, deletion, tests::any_template},
     provider::execution::Execution,
 };
 use proptest::prelude::*;
@@ -159,7 +159,7 @@ impl Run {
                     ProviderEffect::MakeInvoice(asked) if asked.request_id == id(*n) => Some(asked),
                     _ => None,
                 });
-                let Some(asked) = asked else { return None };
+                let asked = asked?;
                 let seed = u8::try_from(*n).unwrap() + 10;
                 let at = self.desk.now;
                 let (bolt11, _) = self.invoices.entry(*n).or_insert_with(|| {
@@ -172,7 +172,7 @@ impl Run {
                 ProviderInput::InvoiceMade { request_id: id(*n), bolt11: bolt11.clone() }
             }
             Action::Paid(n, less) => {
-                let Some((_, paid)) = self.invoices.get(n) else { return None };
+                let (_, paid) = self.invoices.get(n)?;
                 // A wallet settles an invoice that someone can have seen, once, at one amount.
                 if self.desk.provider.job(&id(*n)).is_none_or(|job| job.bolt11.is_none()) {
                     return None;
@@ -190,7 +190,7 @@ impl Run {
                     }
                     _ => None,
                 });
-                let Some(mut receipt) = due else { return None };
+                let mut receipt = due?;
                 receipt.sig = Some("00".repeat(64));
                 ProviderInput::ReceiptSigned { request_id: id(*n), receipt }
             }
@@ -290,6 +290,27 @@ impl Run {
         let replayed = self.desk.replayed();
         prop_assert_eq!(&replayed, &self.desk.provider, "replay gives the same state");
         Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_stranger_signs_gets_at_most_one_answer(
+        templates in proptest::collection::vec(any_template(), 1..8), aimed in any::<bool>(),
+    ) {
+        let mut desk = Desk::online(500, PaymentPolicy::Before);
+        let risk = DemandRisk::Open;
+        desk.feed(ProviderInput::DemandPolicySet { risk, answer: DemandAnswer::Accept });
+        for mut template in templates {
+            template.created_at_secs = START.as_secs();
+            if aimed {
+                template.tags.push(vec!["p".to_owned(), pubkey(US).to_string()]);
+            }
+            desk.effects.clear();
+            desk.seen(&signed(&template, BUYER));
+            prop_assert!(published(&desk.effects).len() <= 1);
+        }
+        prop_assert_eq!(desk.replayed(), desk.provider);
     }
 }
 
