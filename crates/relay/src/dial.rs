@@ -76,3 +76,40 @@ pub(crate) fn describe(error: &tungstenite::Error) -> String {
         other => shown(&other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{port::BoxFuture, tls};
+    use std::net::SocketAddr;
+    use tokio::net::TcpListener;
+
+    struct To(SocketAddr);
+
+    impl Door for To {
+        fn admit<'a>(&'a self, _: &'a Url) -> BoxFuture<'a, Result<Vec<SocketAddr>, String>> {
+            Box::pin(async { Ok(vec![self.0]) })
+        }
+    }
+
+    #[tokio::test]
+    async fn the_socket_does_not_wait_for_acknowledgements() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio_tungstenite::accept_async(stream).await.unwrap()
+        });
+        let dialler = Dialler {
+            url: Url::parse(&format!("ws://{address}")).unwrap(),
+            door: Arc::new(To(address)),
+            tls: tls::client_config(),
+            timeout: Duration::from_secs(5),
+            max_message_bytes: 1000,
+        };
+        let socket = dialler.dial().await.unwrap();
+        let MaybeTlsStream::Plain(stream) = socket.get_ref() else { panic!("not plain") };
+        assert!(stream.nodelay().unwrap());
+        server.await.unwrap();
+    }
+}
