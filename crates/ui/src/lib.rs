@@ -1,1 +1,32 @@
-//! ui
+//! The desk: screens over the desk's view. View data in, commands out; nothing here waits.
+
+pub mod actions;
+mod app;
+pub mod bench;
+mod clock;
+mod courier;
+mod frame;
+#[cfg(feature = "headless")]
+pub mod headless;
+mod icons;
+mod look;
+mod pages;
+mod palette;
+pub mod present;
+mod run;
+mod scene;
+mod screens;
+mod shortcuts;
+mod state;
+pub mod tokens;
+mod wake;
+#[cfg(debug_assertions)]
+mod watch;
+mod widgets;
+mod window;
+
+pub use actions::Subject;
+pub use app::DeskApp;
+pub use clock::{Clock, duration};
+pub use state::{MarketTab, Screen};
+pub use window::{WindowOptions, run_window};

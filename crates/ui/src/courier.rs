@@ -1,0 +1,275 @@
+//! What is on its way between the window and the desk: commands sent, pages and events asked for.
+//!
+//! Nothing here waits: answers are taken when they have come, and everything kept is bounded.
+
+use domain::{ErrorBody, RequestId, Timestamp};
+use engine::{
+    Command, DeskPort, Query, Reply,
+    view::{Answer, EventDetail, JobView, LogRow, PaymentView},
+};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        mpsc::{Receiver, TryRecvError, sync_channel},
+    },
+};
+
+use crate::pages::{LogPages, Older};
+
+/// Why a command was sent: where its answer belongs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Purpose {
+    Switch,
+    Offer(u16),
+    Demand,
+    Answer(RequestId),
+    Cancel(RequestId),
+    Buy,
+    Receive,
+    Pay,
+    Refresh,
+    Relay,
+}
+
+impl Purpose {
+    /// What the operator did, as an error says it.
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::Switch => "The switch was not turned",
+            Self::Offer(_) => "The offer was not changed",
+            Self::Demand => "The rule was not changed",
+            Self::Answer(_) => "The job was not answered",
+            Self::Cancel(_) => "The job was not cancelled",
+            Self::Buy => "The job was not bought",
+            Self::Receive => "No invoice was made",
+            Self::Pay => "Nothing was paid",
+            Self::Refresh => "The balance was not refreshed",
+            Self::Relay => "The relays were not changed",
+        }
+    }
+}
+
+/// What is known of something asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Load<T> {
+    Waiting,
+    Ready(T),
+    Failed(ErrorBody),
+}
+
+struct Pending {
+    sent_at: Timestamp,
+    reply: Receiver<Reply>,
+}
+
+/// A step of a timeline whose place in the log is being looked for.
+struct StepSearch {
+    job: RequestId,
+    seq: u64,
+    answer: Receiver<Answer>,
+}
+
+/// A job's stream has far fewer events than this.
+const STEP_ROWS: u32 = 200;
+
+type WordsAnswer = Result<Vec<String>, ErrorBody>;
+
+/// Single events kept for the inspector.
+const EVENTS_KEPT: usize = 32;
+
+/// The window's side of the port.
+pub struct Courier {
+    port: Arc<dyn DeskPort>,
+    pending: BTreeMap<Purpose, Pending>,
+    events: HashMap<u64, (u64, Asked<Arc<EventDetail>>)>,
+    event_turn: u64,
+    words: Option<Receiver<WordsAnswer>>,
+    step: Option<StepSearch>,
+    /// The log as the Activity filters it.
+    pub log: LogPages,
+    /// The end of the log, unfiltered.
+    pub latest: LogPages,
+    pub jobs: Older<JobView>,
+    pub payments: Older<PaymentView>,
+}
+
+/// One question: on its way, or answered.
+pub(crate) enum Asked<T> {
+    Waiting(Receiver<Answer>),
+    Answered(Load<T>),
+}
+
+pub(crate) fn desk_gone() -> ErrorBody {
+    ErrorBody::new("desk_gone", "The desk stopped before it answered. Nothing more was done.")
+        .hint("Look at the status line; try again once the desk runs.")
+        .retryable()
+}
+
+/// An answer where one has come; absent while it is on its way.
+pub(crate) fn take(receiver: &Receiver<Answer>) -> Option<Answer> {
+    match receiver.try_recv() {
+        Ok(answer) => Some(answer),
+        Err(TryRecvError::Empty) => None,
+        Err(TryRecvError::Disconnected) => Some(Answer::Failed(desk_gone())),
+    }
+}
+
+pub(crate) fn unexpected() -> ErrorBody {
+    ErrorBody::new("unexpected_answer", "The desk answered another question than was asked.")
+}
+
+impl Courier {
+    pub fn new(port: Arc<dyn DeskPort>) -> Self {
+        Self {
+            port,
+            pending: BTreeMap::new(),
+            events: HashMap::new(),
+            event_turn: 0,
+            words: None,
+            step: None,
+            log: LogPages::default(),
+            latest: LogPages::default(),
+            jobs: Older::default(),
+            payments: Older::default(),
+        }
+    }
+
+    pub fn port(&self) -> &Arc<dyn DeskPort> {
+        &self.port
+    }
+
+    /// Sends `command`, unless one for the same purpose is still on its way.
+    pub fn send(&mut self, purpose: Purpose, command: Command, now: Timestamp) {
+        if !self.pending.contains_key(&purpose) {
+            let reply = self.port.send(command);
+            self.pending.insert(purpose, Pending { sent_at: now, reply });
+        }
+    }
+
+    /// Since when a command for this purpose is on its way.
+    pub fn busy(&self, purpose: &Purpose) -> Option<Timestamp> {
+        self.pending.get(purpose).map(|pending| pending.sent_at)
+    }
+
+    /// Replies that have come since the last call.
+    pub fn replies(&mut self) -> Vec<(Purpose, Reply)> {
+        let mut came = Vec::new();
+        self.pending.retain(|purpose, pending| {
+            let reply = match pending.reply.try_recv() {
+                Ok(reply) => reply,
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => Reply::Refused(desk_gone()),
+            };
+            came.push((purpose.clone(), reply));
+            false
+        });
+        came
+    }
+
+    /// Takes in the answers to questions that have come.
+    pub fn settle(&mut self) {
+        self.log.settle();
+        self.latest.settle();
+        self.jobs.settle();
+        self.payments.settle();
+        for (_, asked) in self.events.values_mut() {
+            let Asked::Waiting(receiver) = asked else { continue };
+            if let Some(answer) = take(receiver) {
+                *asked = Asked::Answered(match answer {
+                    Answer::Event(detail) => Load::Ready(Arc::new(detail)),
+                    Answer::Failed(error) => Load::Failed(error),
+                    _ => Load::Failed(unexpected()),
+                });
+            }
+        }
+    }
+
+    /// The event at a local position: asked for once, kept while it is looked at.
+    pub fn event(&mut self, position: u64) -> Load<Arc<EventDetail>> {
+        self.event_turn += 1;
+        let turn = self.event_turn;
+        if !self.events.contains_key(&position) {
+            if self.events.len() >= EVENTS_KEPT {
+                let oldest = self.events.iter().min_by_key(|(_, (used, _))| *used).map(|(p, _)| *p);
+                oldest.map(|position| self.events.remove(&position));
+            }
+            let asked = Asked::Waiting(self.port.ask(Query::Event { position }));
+            self.events.insert(position, (turn, asked));
+        }
+        match self.events.get_mut(&position) {
+            Some((used, asked)) => {
+                *used = turn;
+                match asked {
+                    Asked::Waiting(_) => Load::Waiting,
+                    Asked::Answered(load) => load.clone(),
+                }
+            }
+            None => Load::Waiting,
+        }
+    }
+
+    /// Forgets a failed event, so that it is asked for again.
+    pub fn forget_event(&mut self, position: u64) {
+        self.events.remove(&position);
+    }
+
+    /// Looks for the event of one step of a job's timeline; [`Self::take_step`] has it later.
+    pub fn find_step(&mut self, job: RequestId, seq: u64) {
+        let filter = Some(job.to_string());
+        let answer = self.port.ask(Query::Log { from: 1, count: STEP_ROWS, filter });
+        self.step = Some(StepSearch { seq, job, answer });
+    }
+
+    /// The local position of the event that was looked for, once it is found.
+    pub fn take_step(&mut self) -> Option<Result<u64, ErrorBody>> {
+        let answer = take(&self.step.as_ref()?.answer)?;
+        let search = self.step.take()?;
+        let missing = || {
+            ErrorBody::new("event_not_found", "The event of this step was not found in the log.")
+        };
+        Some(match answer {
+            Answer::Log { rows, .. } => {
+                let id = search.job.to_string();
+                let fits = |row: &&LogRow| {
+                    row.seq == search.seq && row.stream.as_str().ends_with(id.as_str())
+                };
+                rows.iter().find(fits).map(|row| row.position).ok_or_else(missing)
+            }
+            Answer::Failed(error) => Err(error),
+            _ => Err(unexpected()),
+        })
+    }
+
+    /// Fetches the seed words off the UI thread: a keychain may ask the operator first.
+    pub fn fetch_words(&mut self, wake: Arc<dyn Fn() + Send + Sync>) -> Result<(), ErrorBody> {
+        if self.words.is_some() {
+            return Ok(());
+        }
+        let (send, receive) = sync_channel(1);
+        let port = self.port.clone();
+        std::thread::Builder::new()
+            .name("seed-words".into())
+            .spawn(move || {
+                // The window may be gone by then; the words are dropped with the channel.
+                let _unheard = send.send(port.seed_words());
+                wake();
+            })
+            .map_err(|error| {
+                ErrorBody::new("no_thread", format!("The words could not be fetched: {error}."))
+            })?;
+        self.words = Some(receive);
+        Ok(())
+    }
+
+    /// The seed words, once they have come.
+    pub fn take_words(&mut self) -> Option<WordsAnswer> {
+        let answer = match self.words.as_ref()?.try_recv() {
+            Ok(answer) => answer,
+            Err(TryRecvError::Empty) => return None,
+            Err(TryRecvError::Disconnected) => Err(desk_gone()),
+        };
+        self.words = None;
+        Some(answer)
+    }
+}

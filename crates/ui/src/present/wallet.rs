@@ -1,0 +1,159 @@
+//! What the Wallet screen says: balance with its source and age, payments, and what is on its way.
+
+use domain::IdempotencyKey;
+use engine::view::{Direction, PaymentView, View, WalletState};
+use serde::Serialize;
+use std::sync::Arc;
+
+use super::{Tone, job::Fact, npub, words};
+use crate::clock::{Clock, duration};
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WalletData {
+    /// The amount, or absent while unknown.
+    pub balance: Option<String>,
+    /// Where the figure comes from and how old it is, or why it is unknown and what resolves it.
+    pub source: String,
+    pub stale: bool,
+    pub state: &'static str,
+    pub tone: Tone,
+    pub detail: Option<String>,
+    pub pending_in: String,
+    pub pending_out: String,
+    pub inbound: String,
+    pub node: Option<Fact>,
+    pub payments: Vec<PaymentRow>,
+}
+
+/// One line of the history.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PaymentRow {
+    pub key: IdempotencyKey,
+    pub direction: Direction,
+    pub memo: String,
+    pub state: &'static str,
+    pub tone: Tone,
+    pub amount: String,
+    pub fee: String,
+    pub updated: String,
+    pub name: String,
+}
+
+/// Older figures than this are called stale.
+const STALE_MS: u64 = 60_000;
+
+impl WalletData {
+    pub fn of(view: &View, clock: &Clock) -> Self {
+        let wallet = &view.wallet;
+        let (state, tone) = words::wallet(wallet.state);
+        let age_ms = wallet.as_of.map(|at| view.at.since_ms(at));
+        let stale = wallet.state != WalletState::Ready || age_ms.is_none_or(|age| age > STALE_MS);
+        let source = match (wallet.balance_msat, wallet.as_of, age_ms) {
+            (Some(_), Some(at), Some(age)) if stale => {
+                format!("wallet, as of {} ({} old)", clock.moment(at), duration(age))
+            }
+            (Some(_), Some(at), _) => format!("wallet, as of {}", clock.moment(at)),
+            (Some(_), None, _) => "wallet, at an unknown time".into(),
+            (None, ..) => resolves(wallet.state).into(),
+        };
+        Self {
+            balance: wallet.balance_msat.map(|balance| balance.to_string()),
+            source,
+            stale,
+            state,
+            tone,
+            detail: wallet.detail.clone(),
+            pending_in: words::amount_or_unknown(wallet.pending_in_msat),
+            pending_out: words::amount_or_unknown(wallet.pending_out_msat),
+            inbound: words::amount_or_unknown(wallet.inbound_msat),
+            node: wallet.node_id.as_ref().map(|id| Fact::long("Node", id)),
+            payments: view.payments.iter().map(|payment| PaymentRow::of(payment, clock)).collect(),
+        }
+    }
+}
+
+fn resolves(state: WalletState) -> &'static str {
+    match state {
+        WalletState::Unknown => "The wallet has not answered yet.",
+        WalletState::Starting => "The wallet is starting; it answers in a moment.",
+        WalletState::Syncing => "The wallet is catching up with its chain.",
+        WalletState::Ready => "The wallet is ready; refresh to ask again.",
+        WalletState::NotReachable => "The wallet program is not running; it is being restarted.",
+    }
+}
+
+impl PaymentRow {
+    pub fn of(payment: &PaymentView, clock: &Clock) -> Self {
+        let (state, tone) = words::payment(payment.direction, payment.state);
+        let sign = if payment.direction == Direction::In { "+" } else { "−" };
+        let memo = match words::one_line(&payment.memo) {
+            memo if memo.is_empty() => "No description".into(),
+            memo => memo,
+        };
+        let fee = match (payment.direction, payment.fee_msat) {
+            (Direction::In, _) => String::new(),
+            (Direction::Out, fee) => format!("fee {}", words::amount_or_unknown(fee)),
+        };
+        let amount = format!("{sign}{}", payment.amount_msat);
+        Self {
+            name: format!("{memo}, {state}, {amount}"),
+            key: payment.key.clone(),
+            direction: payment.direction,
+            updated: clock.moment(payment.updated_at),
+            memo,
+            state,
+            tone,
+            amount,
+            fee,
+        }
+    }
+}
+
+/// The facts of one payment, for the inspector.
+pub fn facts(payment: &PaymentView, clock: &Clock) -> Vec<Fact> {
+    let mut facts = vec![
+        Fact::plain("Amount", payment.amount_msat.to_string()),
+        Fact::plain("Fee", words::amount_or_unknown(payment.fee_msat)),
+        Fact::plain("Created", clock.full(payment.created_at)),
+        Fact::plain("Updated", clock.full(payment.updated_at)),
+    ];
+    facts.extend(payment.expires_at.map(|at| Fact::plain("Expires", clock.full(at))));
+    facts.extend(payment.payment_hash.map(|hash| Fact::long("Payment hash", hash)));
+    facts.extend(payment.preimage.map(|preimage| Fact::long("Preimage", preimage)));
+    facts.extend(payment.bolt11.as_ref().map(|bolt11| Fact::long("Invoice", bolt11)));
+    facts.push(Fact::long("Key", &payment.key));
+    facts
+}
+
+/// The payment with this key, where the view holds it.
+pub fn find<'a>(view: &'a View, key: &IdempotencyKey) -> Option<&'a Arc<PaymentView>> {
+    view.payments.iter().find(|payment| payment.key == *key)
+}
+
+/// The facts of this machine's identity.
+pub fn identity(view: &View) -> Vec<Fact> {
+    let Some(identity) = &view.identity else { return Vec::new() };
+    vec![
+        Fact {
+            label: "Npub",
+            shown: words::middle(&identity.npub, 12, 8),
+            copy: Some(identity.npub.clone()),
+        },
+        Fact::long("Hex", identity.pubkey),
+        Fact::plain("Kept in", kept_in(&identity.kept_in)),
+        Fact::plain("Written down", if identity.backed_up { "yes" } else { "not yet" }),
+    ]
+}
+
+fn kept_in(word: &str) -> String {
+    match word {
+        "keychain" => "the system keychain".into(),
+        "file" => "an encrypted file".into(),
+        other => words::sentence(other),
+    }
+}
+
+/// `npub1abcd…wxyz` of this machine, or that it has none.
+pub fn identity_short(view: &View) -> String {
+    view.identity.as_ref().map_or_else(|| "No identity".into(), |id| npub::short(&id.pubkey))
+}

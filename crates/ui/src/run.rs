@@ -1,0 +1,203 @@
+//! Running an action of the list: the one place where an id becomes a deed.
+
+use egui::{Context, ThemePreference, ViewportCommand};
+use engine::Command;
+use std::sync::Arc;
+
+use crate::{
+    actions::{ActionId, Subject},
+    app::DeskApp,
+    courier::Purpose,
+    frame::inspector,
+    palette::PaletteState,
+    scene::{Data, KeyMaker, Scene},
+    screens::activity,
+    state::{MarketTab, PayForm, ReceiveForm, Screen, WalletPanel, WordsState},
+};
+
+/// Zoom goes in tenths between these.
+const ZOOM: (f32, f32) = (0.75, 2.0);
+
+pub fn action(app: &mut DeskApp, ctx: &Context, id: ActionId) {
+    match id {
+        ActionId::GoDesk => app.state.go(Screen::Desk),
+        ActionId::GoMarket => go_market(app),
+        ActionId::GoWallet => app.state.go(Screen::Wallet),
+        ActionId::GoActivity => app.state.go(Screen::Activity),
+        ActionId::GoOnline => app.send(Purpose::Switch, Command::ProviderOnline),
+        ActionId::GoOffline => app.send(Purpose::Switch, Command::ProviderOffline),
+        ActionId::BuyJob => {
+            app.state.go(Screen::Market);
+            app.state.market.tab = MarketTab::Buy;
+        }
+        ActionId::AcceptJob | ActionId::RefuseJob | ActionId::CancelJob => job(app, id),
+        ActionId::AddRelay => {
+            app.state.go(Screen::Desk);
+            app.state.desk.adding_relay = true;
+        }
+        ActionId::Receive | ActionId::Pay => wallet(app, id),
+        ActionId::RefreshWallet => app.send(Purpose::Refresh, Command::WalletRefresh),
+        ActionId::CopyIdentity => copy_identity(app, ctx),
+        ActionId::ShowWords => show_words(app),
+        ActionId::Filter => app.state.activity.focus_filter = true,
+        ActionId::FollowTail => app.state.activity.follow = !app.state.activity.follow,
+        ActionId::SelectNext => step(app, ctx, true),
+        ActionId::SelectPrevious => step(app, ctx, false),
+        ActionId::Open => app.state.inspector_open = app.state.subject.is_some(),
+        ActionId::Back => back(app),
+        ActionId::CopySelected => copy_selected(app, ctx),
+        ActionId::Palette => app.state.palette = Some(PaletteState::default()),
+        ActionId::Keys => app.state.keys_open = true,
+        ActionId::ThemeDark => theme(app, ctx, ThemePreference::Dark),
+        ActionId::ThemeLight => theme(app, ctx, ThemePreference::Light),
+        ActionId::ThemeSystem => theme(app, ctx, ThemePreference::System),
+        ActionId::ReduceMotion => {
+            app.state.reduced_motion = !app.state.reduced_motion;
+            app.wear(ctx);
+            let now = if app.state.reduced_motion { "Motion is reduced" } else { "Motion is back" };
+            app.say(ctx, now.into(), true);
+        }
+        ActionId::ZoomIn => zoom(ctx, ctx.zoom_factor() + 0.1),
+        ActionId::ZoomOut => zoom(ctx, ctx.zoom_factor() - 0.1),
+        ActionId::ZoomReset => zoom(ctx, 1.0),
+        ActionId::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
+    }
+    ctx.request_repaint();
+}
+
+fn go_market(app: &mut DeskApp) {
+    app.state.go(Screen::Market);
+    let waiting = app.view().jobs.iter().any(|job| crate::present::words::waits_for_operator(job));
+    if waiting {
+        app.state.market.tab = MarketTab::Inbox;
+    }
+}
+
+fn job(app: &mut DeskApp, id: ActionId) {
+    let Some(Subject::Job(request_id)) = app.state.subject else { return };
+    match id {
+        ActionId::AcceptJob => {
+            app.send(Purpose::Answer(request_id), Command::JobAccept { request_id });
+        }
+        ActionId::RefuseJob => {
+            app.send(Purpose::Answer(request_id), Command::JobRefuse { request_id });
+        }
+        _ => {
+            // What it does to the money is shown in the inspector before it is done.
+            app.state.market.confirm_cancel = Some(request_id);
+            app.state.inspector_open = true;
+        }
+    }
+}
+
+fn wallet(app: &mut DeskApp, id: ActionId) {
+    app.state.go(Screen::Wallet);
+    let screen = &mut app.state.wallet;
+    if id == ActionId::Receive {
+        if screen.panel != WalletPanel::Receive || screen.receive.started.is_some() {
+            screen.receive = ReceiveForm::default();
+        }
+        screen.panel = WalletPanel::Receive;
+    } else {
+        if screen.panel != WalletPanel::Pay {
+            screen.pay = PayForm::default();
+        }
+        screen.panel = WalletPanel::Pay;
+    }
+}
+
+fn copy_identity(app: &mut DeskApp, ctx: &Context) {
+    if let Some(identity) = &app.view().identity {
+        ctx.copy_text(identity.npub.clone());
+        app.say(ctx, "Npub copied".into(), true);
+    }
+}
+
+fn show_words(app: &mut DeskApp) {
+    app.state.inspect(Subject::Identity);
+    match &mut app.state.words {
+        WordsState::Here { shown, .. } => *shown = true,
+        _ => {
+            let wake = app.wake.clone();
+            app.state.words = match app.courier.fetch_words(Arc::new(move || wake.call())) {
+                Ok(()) => WordsState::Fetching,
+                Err(error) => WordsState::Failed(error),
+            };
+        }
+    }
+}
+
+fn step(app: &mut DeskApp, ctx: &Context, down: bool) {
+    if app.state.screen != Screen::Activity {
+        app.state.step(down);
+        return;
+    }
+    let view = app.view().clone();
+    let data = Data::of(&view, &app.clock);
+    let mut acts = Vec::new();
+    let mut keys = KeyMaker::new(app.clock.now(), 0);
+    let mut scene = Scene {
+        view: &view,
+        data: &data,
+        clock: &app.clock,
+        courier: &mut app.courier,
+        acts: &mut acts,
+        keys: &mut keys,
+        mac: ctx.os().is_mac(),
+    };
+    if let Some(subject) = activity::step(&mut scene, &mut app.state, down) {
+        app.state.inspect(subject);
+    }
+}
+
+/// Closes the topmost thing; where nothing is open, goes back one screen.
+fn back(app: &mut DeskApp) {
+    let state = &mut app.state;
+    if state.palette.take().is_some() {
+        return;
+    }
+    if state.keys_open {
+        state.keys_open = false;
+    } else if state.toast.take().is_some() {
+    } else if state.market.confirm_cancel.take().is_some() {
+    } else if state.inspector_open {
+        state.close_inspector();
+    } else if state.screen == Screen::Wallet && state.wallet.panel != WalletPanel::Closed {
+        state.wallet.panel = WalletPanel::Closed;
+    } else if let Some(screen) = state.trail.pop() {
+        state.screen = screen;
+        state.list.clear();
+    }
+}
+
+fn copy_selected(app: &mut DeskApp, ctx: &Context) {
+    let Some(subject) = app.state.subject.clone() else { return };
+    let text = match &subject {
+        Subject::Job(id) => inspector::find_job(app.view(), &app.courier, *id)
+            .and_then(|job| serde_json::to_string_pretty(&job).ok()),
+        Subject::Payment(key) => inspector::find_payment(app.view(), &app.courier, key)
+            .and_then(|payment| serde_json::to_string_pretty(&payment).ok()),
+        Subject::Event(position) => match app.courier.event(*position) {
+            crate::courier::Load::Ready(event) => Some(event.json.clone()),
+            _ => None,
+        },
+        Subject::Identity => app.view().identity.as_ref().map(|identity| identity.npub.clone()),
+    };
+    match text {
+        Some(text) => {
+            ctx.copy_text(text);
+            app.say(ctx, "Copied as JSON".into(), true);
+        }
+        None => app.say(ctx, "It is still being read; try again.".into(), false),
+    }
+}
+
+fn theme(app: &mut DeskApp, ctx: &Context, preference: ThemePreference) {
+    app.state.theme = preference;
+    ctx.set_theme(preference);
+}
+
+fn zoom(ctx: &Context, factor: f32) {
+    let tenths = (factor * 10.0).round() / 10.0;
+    ctx.set_zoom_factor(tenths.clamp(ZOOM.0, ZOOM.1));
+}

@@ -1,0 +1,86 @@
+//! The native window: eframe on wgpu.
+
+use engine::DeskPort;
+use std::{fmt, sync::Arc};
+
+use crate::{app::DeskApp, clock::Clock, state::Screen};
+
+/// How the window opens.
+#[derive(Clone, Debug)]
+pub struct WindowOptions {
+    pub title: String,
+    /// Points, before zoom.
+    pub size: (f32, f32),
+    pub screen: Screen,
+    pub clock: Clock,
+}
+
+impl WindowOptions {
+    /// A window of the usual size that tells the time by `clock`.
+    pub fn new(clock: Clock) -> Self {
+        let size = (1280.0, 800.0);
+        Self { title: "Pilothouse".into(), size, screen: Screen::Desk, clock }
+    }
+}
+
+/// The smallest window that every screen is made for.
+const SMALLEST: [f32; 2] = [900.0, 600.0];
+
+/// Opens the desk and returns when it is closed. Called from the main thread.
+///
+/// # Errors
+/// Where no window can be opened: no display, or no graphics driver. The text is for people.
+pub fn run_window(port: Arc<dyn DeskPort>, options: WindowOptions) -> Result<(), String> {
+    let viewport = egui::ViewportBuilder::default()
+        .with_title(&options.title)
+        .with_app_id("pilothouse")
+        .with_inner_size([options.size.0, options.size.1])
+        .with_min_inner_size(SMALLEST)
+        .with_icon(icon());
+    let native = eframe::NativeOptions { viewport, ..Default::default() };
+    let WindowOptions { title, screen, clock, .. } = options;
+    eframe::run_native(
+        &title,
+        native,
+        Box::new(move |cc| {
+            let mut app = DeskApp::in_eframe(port, clock, cc);
+            app.open(screen);
+            Ok(Box::new(app))
+        }),
+    )
+    .map_err(|error| NoWindow(error).to_string())
+}
+
+struct NoWindow(eframe::Error);
+
+impl fmt::Display for NoWindow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "The desk's window could not be opened: {}. Nothing else is affected: `pilothouse up \
+             --headless` runs without one, and `pilothouse doctor` says what is missing.",
+            self.0
+        )
+    }
+}
+
+/// The brand mark as a window icon, drawn here so that no picture file is needed.
+fn icon() -> egui::IconData {
+    const SIDE: u32 = 64;
+    let look = crate::tokens::Tokens::embedded();
+    let (ground, ink) = (look.dark.accent, look.dark.on_accent);
+    let inside = |x: f32, y: f32| {
+        // The arrow of the mark: two triangles that share their tip and keel.
+        let (x, y) = ((x / SIDE as f32 - 0.5) * 2.0, y / SIDE as f32);
+        let reach = (y - 0.14) / 0.72 * 0.78;
+        (0.14..=0.86).contains(&y) && x.abs() <= reach && y <= 0.68 + x.abs() * 0.23
+    };
+    let mut rgba = Vec::with_capacity((SIDE * SIDE * 4) as usize);
+    for y in 0..SIDE {
+        for x in 0..SIDE {
+            let color = if inside(x as f32 + 0.5, y as f32 + 0.5) { ink } else { ground };
+            rgba.extend_from_slice(&color.to_array());
+        }
+    }
+    egui::IconData { rgba, width: SIDE, height: SIDE }
+}

@@ -1,0 +1,120 @@
+//! The screens by accessible label, over a fake desk, without a renderer.
+
+mod activity;
+mod desk;
+mod fixture;
+mod frame;
+mod market;
+#[cfg(feature = "headless")]
+mod pictures;
+mod texts;
+mod wallet;
+
+use egui::{Key, Modifiers, Vec2, os::OperatingSystem};
+use egui_kittest::{Harness, kittest::Queryable as _};
+use fixture::FakeDesk;
+use std::sync::Arc;
+use ui::{Clock, DeskApp, Screen};
+
+/// A window over `desk`, on one screen.
+struct Window {
+    desk: Arc<FakeDesk>,
+    harness: Harness<'static, DeskApp>,
+}
+
+impl Window {
+    fn open(desk: &Arc<FakeDesk>, screen: Screen) -> Self {
+        Self::sized(desk, screen, (1280.0, 800.0))
+    }
+
+    fn sized(desk: &Arc<FakeDesk>, screen: Screen, (width, height): (f32, f32)) -> Self {
+        let port = desk.clone();
+        let harness = Harness::builder()
+            .with_size(Vec2::new(width, height))
+            .with_theme(egui::Theme::Dark)
+            .with_os(OperatingSystem::Nix)
+            .with_max_steps(16)
+            .with_step_dt(1.0 / 60.0)
+            .build_eframe(move |cc| {
+                let mut app = DeskApp::in_eframe(port, Clock::fixed(fixture::NOW), cc);
+                app.open(screen);
+                app
+            });
+        let mut window = Self { desk: desk.clone(), harness };
+        window.run();
+        window
+    }
+
+    #[track_caller]
+    fn run(&mut self) {
+        self.harness.run();
+    }
+
+    #[track_caller]
+    fn press(&mut self, key: Key) {
+        self.press_with(Modifiers::NONE, key);
+    }
+
+    #[track_caller]
+    fn press_with(&mut self, modifiers: Modifiers, key: Key) {
+        self.harness.key_press_modifiers(modifiers, key);
+        self.run();
+    }
+
+    /// Presses keys one after the other, as a two-key jump wants it.
+    #[track_caller]
+    fn jump(&mut self, first: Key, second: Key) {
+        self.press(first);
+        self.press(second);
+    }
+
+    #[track_caller]
+    fn click(&mut self, label: &str) {
+        self.harness.get_by_label(label).click();
+        self.run();
+    }
+
+    /// Types into the field with this name.
+    #[track_caller]
+    fn type_into(&mut self, label: &str, text: &str) {
+        let field = self.harness.get_by_role_and_label(egui::accesskit::Role::TextInput, label);
+        field.focus();
+        self.run();
+        let field = self.harness.get_by_role_and_label(egui::accesskit::Role::TextInput, label);
+        field.type_text(text);
+        self.run();
+    }
+
+    /// Replaces what is in the field with this name.
+    #[track_caller]
+    fn retype(&mut self, label: &str, text: &str) {
+        let field = self.harness.get_by_role_and_label(egui::accesskit::Role::TextInput, label);
+        field.set_text_value_accesskit(text);
+        self.run();
+    }
+
+    fn shows(&self, label: &str) -> bool {
+        self.harness.query_all_by_label(label).next().is_some() || self.says(label)
+    }
+
+    /// Whether any label holds this text.
+    fn says(&self, text: &str) -> bool {
+        use egui_kittest::kittest::NodeT as _;
+        self.harness.root().children_recursive().any(|node| {
+            let node = node.accesskit_node();
+            let label = node.label().unwrap_or_default();
+            let value = node.value().unwrap_or_default();
+            label.contains(text) || value.contains(text)
+        })
+    }
+
+    #[track_caller]
+    fn must_say(&self, text: &str) {
+        assert!(self.says(text), "nothing says {text:?}");
+    }
+
+    #[track_caller]
+    fn must_not_say(&self, text: &str) {
+        assert!(!self.says(text), "something says {text:?}");
+    }
+}

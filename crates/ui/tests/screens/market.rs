@@ -1,0 +1,176 @@
+//! The Market by label: inbox, active jobs with timeline and proofs, history pages, buying.
+
+use domain::Msat;
+use egui::{Key, Modifiers};
+use engine::{
+    Command, Query,
+    command::{JobDraft, JobInput},
+};
+use ui::Screen;
+
+use crate::{
+    Window,
+    fixture::{self, FakeDesk, Manner, id},
+};
+
+#[test]
+fn the_inbox_says_what_accepting_does_and_answers() {
+    let desk = FakeDesk::new(fixture::busy());
+    let mut window = Window::open(&desk, Screen::Desk);
+    window.jump(Key::G, Key::M);
+    window.must_say("Inbox, 2 waiting");
+    window.must_say("Runs repo-index for 2,100 sat. The buyer pays when the result is delivered.");
+    window.must_say("The request names nobody");
+    window.must_say("Runs text-extraction of a document");
+    window.must_say("1,500.250 sat. The buyer pays before the work starts.");
+    window.click("Accept job 02020202");
+    window.click("Refuse job 03030303");
+    assert_eq!(
+        desk.commands(),
+        [Command::JobAccept { request_id: id(2) }, Command::JobRefuse { request_id: id(3) }]
+    );
+}
+
+#[test]
+fn the_inbox_is_answered_by_keyboard() {
+    let desk = FakeDesk::new(fixture::busy());
+    let mut window = Window::open(&desk, Screen::Desk);
+    window.jump(Key::G, Key::M);
+    window.press(Key::A);
+    window.must_say("Select a job that waits for you first.");
+    window.press(Key::J);
+    window.press(Key::A);
+    window.press(Key::J);
+    window.press(Key::X);
+    assert_eq!(
+        desk.commands(),
+        [Command::JobAccept { request_id: id(2) }, Command::JobRefuse { request_id: id(3) }]
+    );
+}
+
+#[test]
+fn an_empty_inbox_says_where_the_rules_are() {
+    let desk = FakeDesk::new(fixture::empty());
+    let mut window = Window::open(&desk, Screen::Market);
+    window.must_say("No job is running");
+    window.click("Inbox");
+    window.must_say("Nothing waits for you");
+    window.must_say("Who may buy");
+}
+
+#[test]
+fn an_active_job_shows_who_moves_next_and_opens_the_events_of_its_steps() {
+    let desk = FakeDesk::new(fixture::busy());
+    let mut window = Window::open(&desk, Screen::Market);
+    window.click("Active");
+    window.click("Sold sandbox-run, Delivered, waiting for the buyer, 2,100 sat");
+    window.must_say("Waiting for: the buyer");
+    window.must_say("Invoiced");
+    window.must_say("Request seen: proved by relay");
+    window.must_say("Fee: unknown");
+    window.click("Copy payment hash");
+    window.must_say("Payment hash copied");
+    window.click("Received, 13:53:12.112");
+    window.must_say("Sequence: 1");
+    window.must_say("Type: job.received");
+}
+
+#[test]
+fn cancelling_shows_its_effect_first() {
+    let desk = FakeDesk::new(fixture::busy());
+    let mut window = Window::open(&desk, Screen::Market);
+    window.click("Active");
+    window.click("Bought text-extraction, Requested, waiting for the provider, 2,100 sat");
+    window.press(Key::C);
+    assert_eq!(desk.commands(), []);
+    window.must_say("What is reserved for this job becomes free.");
+    window.click("Cancel this job");
+    assert_eq!(desk.commands(), [Command::JobCancel { request_id: id(5) }]);
+}
+
+#[test]
+fn history_goes_on_page_by_page() {
+    let desk = FakeDesk::new(fixture::busy());
+    let mut window = Window::open(&desk, Screen::Market);
+    window.click("History");
+    window.must_say("Sold sandbox-run, Failed");
+    window.must_say("Sold repo-index, Refused");
+    let pages =
+        || desk.asked.lock().unwrap().iter().filter(|q| matches!(q, Query::Jobs { .. })).count();
+    assert_eq!(pages(), 1);
+    // To the end by keyboard: the next page is asked for and drawn.
+    for _ in 0..12 {
+        window.harness.hover_at(egui::pos2(700.0, 500.0));
+        window.harness.event(egui::Event::MouseWheel {
+            unit: egui::MouseWheelUnit::Point,
+            delta: egui::Vec2::new(0.0, -400.0),
+            phase: egui::TouchPhase::Move,
+            modifiers: Modifiers::NONE,
+            source: egui::MouseWheelSource::Wheel,
+        });
+        window.harness.run_ok();
+    }
+    assert_eq!(pages(), 2);
+    window.must_say("This is the first job.");
+}
+
+#[test]
+fn history_that_cannot_be_read_says_so_and_tries_again() {
+    let desk = FakeDesk::with(fixture::empty(), Manner { failing: true, ..Manner::default() });
+    let mut window = Window::open(&desk, Screen::Market);
+    window.click("History");
+    window.must_say("Older jobs could not be read");
+    window.must_say("Run pilothouse events verify.");
+    desk.behave(|manner| manner.failing = false);
+    window.click("Try again");
+    window.must_not_say("Older jobs could not be read");
+    window.must_say("Sold sandbox-run, Delivered");
+}
+
+#[test]
+fn history_on_its_way_is_said() {
+    let desk = FakeDesk::with(fixture::empty(), Manner { silent: true, ..Manner::default() });
+    let mut window = Window::open(&desk, Screen::Market);
+    window.click("History");
+    window.must_say("Reading the history");
+}
+
+#[test]
+fn a_job_is_bought_by_keyboard_and_followed() {
+    let desk = FakeDesk::new(fixture::busy());
+    let mut window = Window::open(&desk, Screen::Desk);
+    window.press(Key::B);
+    window.click("Submit job");
+    window.must_say("Say what is to be done.");
+    assert_eq!(desk.commands(), []);
+    use egui_kittest::kittest::Queryable as _;
+    let role = egui::accesskit::Role::MultilineTextInput;
+    window.harness.get_by_role_and_label(role, "Command").focus();
+    window.run();
+    window.harness.get_by_role_and_label(role, "Command").type_text("wc -l < README.md");
+    window.run();
+    window.retype("Bid", "1,500");
+    window.must_say("1,500 sat");
+    window.must_say("and 21 sat in fees");
+    window.click("Submit job");
+    let commands = desk.commands();
+    let [Command::JobSubmit(draft)] = commands.as_slice() else { panic!("{commands:?}") };
+    let JobDraft { kind, inputs, bid_msat, max_fee_msat, provider, timeout_secs, .. } = draft;
+    assert_eq!((*kind, *bid_msat), (5930, Msat::from_sat(1_500)));
+    assert_eq!(*inputs, [JobInput::Text { text: "wc -l < README.md".into() }]);
+    assert_eq!((*max_fee_msat, *timeout_secs), (Msat::from_sat(21), 300));
+    assert!(provider.is_none());
+    window.must_say("Waiting for: the provider");
+}
+
+#[test]
+fn the_form_refuses_a_secret_key_by_name() {
+    let desk = FakeDesk::new(fixture::busy());
+    let mut window = Window::open(&desk, Screen::Desk);
+    window.press(Key::B);
+    let nsec = "nsec1vl029mgpspedva04g90vltkh6fvh240zqtv9k0t9af8935ke9laqsnlfe5";
+    window.retype("Provider, if it must be this one", nsec);
+    window.click("Submit job");
+    window.must_say("This is a secret key");
+    assert_eq!(desk.commands(), []);
+}
