@@ -10,7 +10,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     body::BodyRef,
-    canonical::{CanonicalError, canonical_json},
+    canonical::{self, CanonicalError},
     effect::EffectId,
     ids::StreamId,
     time::Timestamp,
@@ -132,32 +132,39 @@ pub struct Link<'a, E> {
 }
 
 impl<E: EventData> Link<'_, E> {
-    /// The canonical bytes to store and hash.
+    /// The canonical bytes to store and hash. The envelope's keys are written in their order;
+    /// a test compares with the general form.
     pub fn canonical(&self) -> Result<Arc<[u8]>, CanonicalError> {
-        #[derive(Serialize)]
-        struct Wire<'a> {
-            at: Timestamp,
-            bodies: &'a [BodyRef],
-            cause: Option<&'a EffectId>,
-            data: serde_json::Value,
-            prev: EventHash,
-            seq: u64,
-            stream: &'a StreamId,
-            r#type: &'a str,
-            v: u32,
+        let mut out = Vec::with_capacity(640);
+        out.extend_from_slice(b"{\"at\":");
+        canonical::write_number(&mut out, self.at.0)?;
+        out.extend_from_slice(b",\"bodies\":");
+        if self.bodies.is_empty() {
+            out.extend_from_slice(b"[]");
+        } else {
+            canonical::write_value(&mut out, &serde_json::to_value(self.bodies)?)?;
         }
-        let wire = Wire {
-            at: self.at,
-            bodies: self.bodies,
-            cause: self.cause,
-            data: self.data.to_json()?,
-            prev: self.prev,
-            seq: self.seq,
-            stream: self.stream,
-            r#type: self.data.type_name(),
-            v: self.data.version(),
-        };
-        Ok(canonical_json(&wire)?.into())
+        out.extend_from_slice(b",\"cause\":");
+        match self.cause {
+            None => out.extend_from_slice(b"null"),
+            Some(cause) => canonical::write_string(&mut out, &cause.to_string())?,
+        }
+        out.extend_from_slice(b",\"data\":");
+        canonical::write_value(&mut out, &self.data.to_json()?)?;
+        out.extend_from_slice(b",\"prev\":\"");
+        let mut prev = [0; 64];
+        hex::encode_to_slice(self.prev.0, &mut prev).expect("BUG: 64 digits are room for 32 bytes");
+        out.extend_from_slice(&prev);
+        out.extend_from_slice(b"\",\"seq\":");
+        canonical::write_number(&mut out, self.seq)?;
+        out.extend_from_slice(b",\"stream\":");
+        canonical::write_string(&mut out, self.stream.as_str())?;
+        out.extend_from_slice(b",\"type\":");
+        canonical::write_string(&mut out, self.data.type_name())?;
+        out.extend_from_slice(b",\"v\":");
+        canonical::write_number(&mut out, self.data.version().into())?;
+        out.push(b'}');
+        Ok(out.into())
     }
 }
 
@@ -226,4 +233,78 @@ macro_rules! events {
             }
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{canonical_json, ids::Sha256Hash};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_link_is_the_canonical_form_of_its_envelope(
+            at in 0_u64..1 << 53,
+            seq in 1_u64..1 << 53,
+            prev: [u8; 32],
+            name in "[!-~]{1,30}",
+            type_name in ".*",
+            version: u32,
+            text in ".*",
+            bodies in 0_usize..3,
+            has_cause: bool,
+        ) {
+            let stream = StreamId::new(&name).unwrap();
+            let data = UnknownEvent {
+                type_name,
+                version,
+                data: serde_json::json!({"z": text, "a": [text, null]}),
+            };
+            let reference =
+                BodyRef { hash: Sha256Hash(prev), len: at, media_type: name.as_str().into() };
+            let bodies = vec![reference; bodies];
+            let cause = has_cause.then(|| EffectId { stream: stream.clone(), seq, index: 7 });
+            let link = Link {
+                stream: &stream,
+                seq,
+                prev: EventHash(prev),
+                at: Timestamp(at),
+                bodies: &bodies,
+                cause: cause.as_ref(),
+                data: &data,
+            };
+            let bytes = link.canonical().unwrap();
+            let raw = serde_json::value::to_raw_value(&data.data).unwrap();
+            let envelope = Envelope {
+                at: Timestamp(at),
+                bodies: bodies.clone(),
+                cause: cause.clone(),
+                data: &raw,
+                prev: EventHash(prev),
+                seq,
+                stream: stream.clone(),
+                type_name: data.type_name.as_str().into(),
+                v: version,
+            };
+            prop_assert_eq!(bytes.as_ref(), canonical_json(&envelope).unwrap());
+            let read = Envelope::parse(&bytes).unwrap();
+            prop_assert_eq!((read.seq, read.prev, &read.stream), (seq, EventHash(prev), &stream));
+            prop_assert_eq!(read.cause, cause);
+        }
+    }
+
+    impl EventData for UnknownEvent {
+        fn type_name(&self) -> &str {
+            &self.type_name
+        }
+        fn version(&self) -> u32 {
+            self.version
+        }
+        fn to_json(&self) -> Result<serde_json::Value, serde_json::Error> {
+            Ok(self.data.clone())
+        }
+        fn from_json(type_name: &str, version: u32, data: &str) -> Result<Self, serde_json::Error> {
+            Self::read(type_name, version, data)
+        }
+    }
 }

@@ -44,6 +44,28 @@ impl Frontier {
         self.size += 1;
     }
 
+    /// The root of the full subtree that the newest leaf completed: over 2^(trailing zeros of
+    /// `size`) leaves. Kept beside each leaf, these give back the frontier of any size.
+    pub fn newest_peak(&self) -> Option<&Sha256Hash> {
+        self.peaks.last()
+    }
+
+    /// The frontier of the first `size` leaves, from what was [`newest_peak`](Self::newest_peak)
+    /// at each of the sizes that it asks for.
+    pub fn from_peaks<E>(
+        size: u64,
+        mut peak_at: impl FnMut(u64) -> Result<Sha256Hash, E>,
+    ) -> Result<Self, E> {
+        let mut peaks = Vec::new();
+        let mut at = size;
+        while at > 0 {
+            peaks.push(peak_at(at)?);
+            at &= at - 1;
+        }
+        peaks.reverse();
+        Ok(Self { size, peaks })
+    }
+
     /// The RFC 6962 tree head; of an empty tree, SHA-256 of nothing.
     pub fn root(&self) -> Sha256Hash {
         let mut peaks = self.peaks.iter().rev();
@@ -94,10 +116,14 @@ mod tests {
     fn agrees_with_the_recursive_definition() {
         let leaves: Vec<_> = (0..200_u64).map(|n| EventHash::of(&n.to_be_bytes())).collect();
         let mut frontier = Frontier::default();
+        let mut newest: Vec<Option<Sha256Hash>> = Vec::new();
         for count in 0..=leaves.len() {
             assert_eq!(frontier.root(), mth(&leaves[..count]), "{count} leaves");
+            let again = Frontier::from_peaks(count as u64, |at| newest[at as usize - 1].ok_or(()));
+            assert_eq!(again.as_ref(), Ok(&frontier));
             if let Some(next) = leaves.get(count) {
                 frontier.push(next);
+                newest.push(frontier.newest_peak().copied());
             }
         }
     }
