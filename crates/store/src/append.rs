@@ -43,7 +43,6 @@ impl Store {
             placed: HashMap::new(),
         };
         stage.events(&batch.events)?;
-        stage.heads()?;
         bodies::record(&transaction, &self.seal, &batch.bodies)?;
         stage.outbox(batch)?;
         stage.views(batch)?;
@@ -62,8 +61,8 @@ impl Stage<'_> {
     fn events(&mut self, events: &[NewEvent]) -> Result<(), AppendError> {
         let connection = self.connection;
         let mut insert = connection.prepare_cached(
-            "INSERT INTO events (position, stream_id, seq, hash, canonical)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO events (position, stream_id, seq, hash, peak, canonical)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?;
         for event in events {
             let NewEvent { stream, seq, hash, canonical } = event;
@@ -84,17 +83,24 @@ impl Stage<'_> {
             }
             tip.head = Head { seq: *seq, hash: *hash };
             let id = tip.id;
+            if *seq == 1 {
+                self.connection
+                    .prepare_cached("INSERT INTO streams (id, name) VALUES (?1, ?2)")?
+                    .execute(params![id, stream.as_str()])?;
+            }
             let position = self.last_position + 1;
+            self.frontier.push(hash);
+            let peak = self.frontier.newest_peak().expect("BUG: a leaf was pushed");
             insert.execute(params![
                 position as i64,
                 id,
                 *seq as i64,
                 hash.0.as_slice(),
+                peak.0.as_slice(),
                 canonical.as_ref()
             ])?;
             self.placed.insert((id, *seq), position);
             self.last_position = position;
-            self.frontier.push(hash);
         }
         Ok(())
     }
@@ -109,7 +115,7 @@ impl Stage<'_> {
                 let id = self.next_stream_id;
                 self.next_stream_id += 1;
                 let escaped = chain::escaped(stream).into();
-                Tip { id, head: Head::EMPTY, escaped, fresh: true }
+                Tip { id, head: Head::EMPTY, escaped }
             });
             self.tips.insert(stream.clone(), tip);
         }
@@ -137,34 +143,6 @@ impl Stage<'_> {
             recorded,
             offered: event.hash,
         })
-    }
-
-    /// The new heads of the streams and the new frontier.
-    fn heads(&mut self) -> Result<(), AppendError> {
-        if self.placed.is_empty() {
-            self.tips.retain(|_, tip| !tip.fresh);
-            return Ok(());
-        }
-        let mut insert = self
-            .connection
-            .prepare_cached("INSERT INTO streams (id, name, seq, head) VALUES (?1, ?2, ?3, ?4)")?;
-        let mut update = self
-            .connection
-            .prepare_cached("UPDATE streams SET seq = ?2, head = ?3 WHERE id = ?1")?;
-        for (stream, tip) in &mut self.tips {
-            let Head { seq, hash } = tip.head;
-            if std::mem::take(&mut tip.fresh) {
-                insert.execute(params![tip.id, stream.as_str(), seq as i64, hash.0.as_slice()])?;
-            } else {
-                update.execute(params![tip.id, seq as i64, hash.0.as_slice()])?;
-            }
-        }
-        let frontier = serde_json::to_vec(&self.frontier)
-            .expect("BUG: a frontier is numbers and hex, which always serialise");
-        self.connection
-            .prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES ('frontier', ?1)")?
-            .execute([frontier])?;
-        Ok(())
     }
 
     fn outbox(&mut self, batch: &Batch) -> Result<(), AppendError> {

@@ -4,10 +4,11 @@
 //! input led to is one [`Batch`] and one transaction: it is all there after a crash, or none of it.
 
 mod append;
+pub mod bench;
 mod bodies;
 mod chain;
-mod copy;
 mod checkpoints;
+mod copy;
 mod error;
 mod export;
 mod reader;

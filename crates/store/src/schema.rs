@@ -21,15 +21,16 @@ pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
     sql: "
 CREATE TABLE streams (
     id   INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    seq  INTEGER NOT NULL,
-    head BLOB NOT NULL
+    name TEXT NOT NULL UNIQUE
 ) STRICT;
+-- peak = root of the full Merkle subtree that this event completed (RFC 6962): the peaks at a few
+-- positions give back the tree's frontier at any size.
 CREATE TABLE events (
     position  INTEGER PRIMARY KEY,
     stream_id INTEGER NOT NULL,
     seq       INTEGER NOT NULL,
     hash      BLOB NOT NULL,
+    peak      BLOB NOT NULL,
     canonical BLOB NOT NULL,
     UNIQUE (stream_id, seq)
 ) STRICT;
@@ -111,7 +112,7 @@ pub(crate) fn migrate(
     let found = user_version(connection)?;
     for migration in migrations.iter().filter(|migration| migration.to > found) {
         let from = user_version(connection)?;
-        let backup = if from == 0 { None } else { Some(back_up(connection, path, from)?) };
+        let backup = if from == 0 { None } else { Some(back_up(path, from)?) };
         if let Some(backup) = &backup {
             tracing::info!(from, to = migration.to, backup = %backup.display(), "migrating the log");
         }
@@ -134,7 +135,7 @@ fn apply(connection: &Connection, migration: &Migration) -> Result<(), StorageEr
 
 /// A complete copy beside the database, `<name>.schema<from>.backup`. One that is already there is
 /// from a migration that failed: the log has not changed since, but it is made anew.
-fn back_up(connection: &Connection, path: &Path, from: u32) -> Result<PathBuf, OpenError> {
+fn back_up(path: &Path, from: u32) -> Result<PathBuf, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".schema{from}.backup"));
     let backup = PathBuf::from(name);
@@ -142,8 +143,7 @@ fn back_up(connection: &Connection, path: &Path, from: u32) -> Result<PathBuf, O
     if part.exists() {
         std::fs::remove_file(&part)?;
     }
-    connection.execute("VACUUM INTO ?1", [part.to_string_lossy()])?;
-    std::fs::File::open(&part)?.sync_all()?;
+    crate::copy::copy_database(path, &part)?;
     std::fs::rename(&part, &backup)?;
     crate::store::sync_dir_of(&backup)?;
     Ok(backup)

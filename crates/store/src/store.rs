@@ -7,13 +7,13 @@ use std::{
     time::Duration,
 };
 
-use domain::{EffectId, EventHash, RepeatClass, StreamId, Timestamp, merkle::Frontier};
+use domain::{EffectId, EventHash, RepeatClass, Sha256Hash, StreamId, Timestamp, merkle::Frontier};
 use rusqlite::{Connection, OptionalExtension, Row};
 use zeroize::Zeroizing;
 
 use crate::{
     bodies::Seal,
-    chain,
+    chain, checkpoints,
     error::{OpenError, ReadError},
     reader::Reader,
     rows::{Head, OutboxEntry},
@@ -48,8 +48,6 @@ pub(crate) struct Tip {
     pub head: Head,
     /// Its name as canonical JSON writes it.
     pub escaped: Arc<[u8]>,
-    /// Not in the table of streams yet.
-    pub fresh: bool,
 }
 
 const REMEMBERED_STREAMS: usize = 65_536;
@@ -80,29 +78,28 @@ impl Store {
         Ok(store)
     }
 
+    /// Where the log ends. The newest checkpoint is compared: a log that is shorter than it, or
+    /// has another root at its size, was cut off, changed, or copied back from an old backup.
     fn load_position(&mut self) -> Result<(), OpenError> {
         let highest = |sql| self.connection.query_row(sql, [], |row| unsigned(row, 0));
-        let last_position = highest("SELECT coalesce(max(position), 0) FROM events")?;
-        let streams = highest("SELECT coalesce(max(id), 0) FROM streams")?;
-        let frontier: Option<Vec<u8>> = self
-            .connection
-            .query_row("SELECT value FROM meta WHERE name = 'frontier'", [], |row| row.get(0))
-            .optional()?;
-        let frontier: Frontier = match frontier {
-            None => Frontier::default(),
-            Some(json) => serde_json::from_slice(&json)
-                .map_err(|error| OpenError::Inconsistent { detail: error.to_string() })?,
-        };
-        if frontier.size() != last_position {
+        self.last_position = highest("SELECT coalesce(max(position), 0) FROM events")?;
+        self.next_stream_id = highest("SELECT coalesce(max(id), 0) FROM streams")? as i64 + 1;
+        self.frontier = frontier_at(&self.connection, self.last_position)?;
+        let found = checkpoints::read_all(&checkpoints::checkpoints_dir(&self.path))?;
+        let newest = found.into_iter().filter_map(|(_, checkpoint)| checkpoint.ok()).next_back();
+        let Some(head) = newest.map(|checkpoint| checkpoint.head) else { return Ok(()) };
+        let size = head.size;
+        if size > self.last_position {
             let detail = format!(
-                "the newest event is at position {last_position}, its Merkle tree has {} leaves",
-                frontier.size()
+                "it ends at event {}, but a checkpoint was made at event {size}",
+                self.last_position
             );
             return Err(OpenError::Inconsistent { detail });
         }
-        self.frontier = frontier;
-        self.last_position = last_position;
-        self.next_stream_id = streams as i64 + 1;
+        if frontier_at(&self.connection, size)?.root() != head.root {
+            let detail = format!("its first {size} events are not those of the checkpoint");
+            return Err(OpenError::Inconsistent { detail });
+        }
         Ok(())
     }
 
@@ -129,7 +126,10 @@ impl Store {
 
     /// The newest event of every stream.
     pub fn heads(&self) -> Result<HashMap<StreamId, Head>, ReadError> {
-        let mut statement = self.connection.prepare("SELECT name, seq, head FROM streams")?;
+        let mut statement = self.connection.prepare(
+            "SELECT name, seq, hash FROM streams JOIN events ON position =
+             (SELECT position FROM events WHERE stream_id = id ORDER BY seq DESC LIMIT 1)",
+        )?;
         let mut rows = statement.query([])?;
         let mut heads = HashMap::new();
         while let Some(row) = rows.next()? {
@@ -236,22 +236,35 @@ pub(crate) fn configure(connection: &Connection) -> Result<(), rusqlite::Error> 
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;
-         PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY;",
+         PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY;
+         PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000;",
     )
+}
+
+/// The Merkle frontier of the first `size` events, from the peaks kept beside them.
+pub(crate) fn frontier_at(connection: &Connection, size: u64) -> Result<Frontier, OpenError> {
+    let mut statement = connection.prepare("SELECT peak FROM events WHERE position = ?1")?;
+    Frontier::from_peaks(size, |position| {
+        let peak = statement.query_row([position as i64], |row| bytes32(row, 0)).optional()?;
+        peak.map(Sha256Hash).ok_or_else(|| OpenError::Inconsistent {
+            detail: format!("event {position} is missing"),
+        })
+    })
 }
 
 pub(crate) fn find_tip(
     connection: &Connection,
     stream: &StreamId,
 ) -> Result<Option<Tip>, rusqlite::Error> {
-    let mut statement =
-        connection.prepare_cached("SELECT id, seq, head FROM streams WHERE name = ?1")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT id, seq, hash FROM streams JOIN events ON stream_id = id
+         WHERE name = ?1 ORDER BY seq DESC LIMIT 1",
+    )?;
     let find = |row: &Row<'_>| {
         Ok(Tip {
             id: row.get(0)?,
             head: head_of(row, 1, 2)?,
             escaped: chain::escaped(stream).into(),
-            fresh: false,
         })
     };
     statement.query_row([stream.as_str()], find).optional()

@@ -1,5 +1,7 @@
 //! Crashes, damage and a model: what was committed is there, all of it, or the error says so.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use std::{collections::BTreeMap, path::Path};

@@ -1,5 +1,7 @@
 //! The log: order, chains, repeats, conflicts, outbox, bodies, pages.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use common::*;

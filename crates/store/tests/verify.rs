@@ -1,5 +1,7 @@
 //! What was changed, exchanged, cut off or damaged is found, and the first event is named.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use std::path::Path;
@@ -119,11 +121,17 @@ fn exchanged_events_are_found_by_a_checkpoint_alone() {
     }
     let mut frontier = domain::merkle::Frontier::default();
     let store = Reader::open(&path, None).unwrap();
-    for position in 1..=30 {
+    for position in 1_u64..=30 {
         frontier.push(&store.event(position).unwrap().unwrap().event.hash);
+        let peak = frontier.newest_peak().unwrap().0;
+        change(
+            &path,
+            "UPDATE events SET peak = ?2 WHERE position = ?1",
+            params![position as i64, peak],
+        );
     }
-    let json = serde_json::to_vec(&frontier).unwrap();
-    change(&path, "UPDATE meta SET value = ?1 WHERE name = 'frontier'", [json]);
+    let opened = Store::open(&path, store::OpenOptions { body_key: KEY });
+    assert!(matches!(opened, Err(OpenError::Inconsistent { .. })), "also a start notices it");
     let report = verify(&path);
     let expected = FaultKind::CheckpointMismatch {
         file: "00000000000000000024.json".into(),

@@ -117,7 +117,7 @@ fn a_large_body_that_can_not_be_written_stops_the_batch() {
 fn the_cache_of_heads_is_bounded() {
     let home = tempfile::tempdir().unwrap();
     let mut store = open(&home.path().join("log.db"));
-    let tip = Tip { id: 1, head: Head::EMPTY, escaped: Arc::from([]), fresh: false };
+    let tip = Tip { id: 1, head: Head::EMPTY, escaped: Arc::from([]) };
     for n in 0..REMEMBERED_STREAMS + 10 {
         store.remember([(StreamId::of("job", n), tip.clone())]);
     }
