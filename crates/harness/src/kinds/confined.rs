@@ -43,7 +43,9 @@ pub(super) async fn parse(
         End::TimedOut | End::OverLimit { limit: LimitHit::Cpu } => {
             "reading the input took too long".into()
         }
-        End::OverLimit { limit: LimitHit::Memory } => "reading the input took too much memory".into(),
+        End::OverLimit { limit: LimitHit::Memory } => {
+            "reading the input took too much memory".into()
+        }
         End::OverLimit { .. } => "reading the input gave more than it may".into(),
         _ => "the input cannot be read: its parser broke off".into(),
     };
@@ -74,13 +76,14 @@ pub(super) fn failed(what: &'static str) -> impl FnOnce(std::io::Error) -> Execu
 
 /// The other side: runs inside the sandbox, in the helper process.
 pub(crate) fn run_builtin(name: &str, args: &[String], work: &Path, _stdin: File) -> i32 {
-    let parsed = fs::read(work.join(INPUT)).map_err(|error| error.to_string()).and_then(|input| {
-        match name {
-            text::BUILTIN => text::extract::builtin(&input, args),
-            repo_index::BUILTIN => repo_index::build::builtin(&input, args),
-            _ => Err("there is no such parser".to_owned()),
-        }
-    });
+    let parsed =
+        fs::read(work.join(INPUT)).map_err(|error| error.to_string()).and_then(
+            |input| match name {
+                text::BUILTIN => text::extract::builtin(&input, args),
+                repo_index::BUILTIN => repo_index::build::builtin(&input, args),
+                _ => Err("there is no such parser".to_owned()),
+            },
+        );
     let written = parsed.and_then(|output| {
         let file = platform::create_new(&work.join(OUTPUT), false);
         let write = |mut file: File| std::io::Write::write_all(&mut file, &output);

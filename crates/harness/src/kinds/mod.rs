@@ -9,7 +9,7 @@ mod types;
 
 pub(crate) use confined::run_builtin;
 pub use types::{
-    About, Attachment, Caps, Context, ExecuteError, Estimate, Input, KindFuture, Output, Param,
+    About, Attachment, Caps, Context, Estimate, ExecuteError, Input, KindFuture, Output, Param,
     Refusal, Request, Verdict,
 };
 

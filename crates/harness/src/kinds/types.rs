@@ -50,7 +50,12 @@ pub enum Input {
     Text(String),
     /// Content named by hash. `bytes` is absent until it was fetched; whoever fills it in has
     /// checked the hash.
-    Blob { sha256: Sha256Hash, len: u64, media_type: String, bytes: Option<Bytes> },
+    Blob {
+        sha256: Sha256Hash,
+        len: u64,
+        media_type: String,
+        bytes: Option<Bytes>,
+    },
 }
 
 /// The most that this provider gives to one job, and what a job gets that asks for nothing.

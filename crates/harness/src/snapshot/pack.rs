@@ -38,7 +38,9 @@ pub enum PackError {
     Read { path: PathBuf, source: io::Error },
     #[error("{} cannot be walked: {source}", path.display())]
     Walk { path: PathBuf, source: ignore::Error },
-    #[error("the directory has more than {limit} {what}; choose a smaller one, or let .gitignore leave things out")]
+    #[error(
+        "the directory has more than {limit} {what}; choose a smaller one, or let .gitignore leave things out"
+    )]
     TooLarge { what: &'static str, limit: u64 },
 }
 
@@ -50,9 +52,7 @@ pub fn pack(directory: &Path, limits: &SnapshotLimits) -> Result<Packed, PackErr
         manifest: Manifest::default(),
         total_bytes: 0,
         skipped: Vec::new(),
-        tar: tar::Builder::new(
-            GzBuilder::new().mtime(0).write(Vec::new(), Compression::default()),
-        ),
+        tar: tar::Builder::new(GzBuilder::new().mtime(0).write(Vec::new(), Compression::default())),
     };
     let mut found = walk(directory)?;
     found.sort();

@@ -151,7 +151,8 @@ fn refuses_bombs_and_lies_about_size() {
     let name = raw_entry(tar::EntryType::GNULongName, "n", "", 1 << 19, &vec![b'a'; 1 << 19]);
     assert!(matches!(refuse(name), UnpackError::Damaged(_)));
     let few = SnapshotLimits { entries: 2, ..limits };
-    let entries: Vec<u8> = ["a", "b", "c"].map(|p| raw_entry(tar::EntryType::Regular, p, "", 0, b"")).concat();
+    let entries: Vec<u8> =
+        ["a", "b", "c"].map(|p| raw_entry(tar::EntryType::Regular, p, "", 0, b"")).concat();
     let other = tempfile::tempdir().unwrap();
     let result = unpack(&gzip(&entries), other.path(), &few);
     assert!(matches!(result, Err(UnpackError::TooLarge { what: "entries", .. })));

@@ -80,7 +80,8 @@ pub fn build(
                     info.symbols += scanned.info.symbols.len() as u64;
                 }
                 let path = entry.path.clone();
-                let info = FileInfo { path, size: *size, sha256: sha256.to_string(), ..scanned.info };
+                let info =
+                    FileInfo { path, size: *size, sha256: sha256.to_string(), ..scanned.info };
                 index.files.push(info);
             }
         }

@@ -103,7 +103,8 @@ impl Kind for RepoIndex {
     ) -> KindFuture<'a, Result<Output, ExecuteError>> {
         Box::pin(async move {
             let plan = plan(request, &context.caps)?;
-            let bytes = plan.bytes.clone().ok_or_else(|| Refusal::input("the snapshot is missing"))?;
+            let bytes =
+                plan.bytes.clone().ok_or_else(|| Refusal::input("the snapshot is missing"))?;
             context.say(format!("indexing a snapshot of {} bytes", bytes.len()));
             index(context, &plan, bytes).await
         })

@@ -141,13 +141,33 @@ mod tests {
     #[test]
     fn finds_definitions_in_every_language_it_names() {
         for (language, source, expected) in [
-            ("Rust", "mod a {\n struct S;\n}\nimpl S { fn f() {} }", "1:module a,2:struct S,4:function f"),
+            (
+                "Rust",
+                "mod a {\n struct S;\n}\nimpl S { fn f() {} }",
+                "1:module a,2:struct S,4:function f",
+            ),
             ("Python", "class A:\n  def f(self): pass", "1:class A,2:function f"),
-            ("JavaScript", "class A { m() {} }\nfunction f() {}", "1:class A,1:method m,2:function f"),
-            ("TypeScript", "interface I {}\ntype T = I;\nenum E {}", "1:interface I,2:type T,3:enum E"),
+            (
+                "JavaScript",
+                "class A { m() {} }\nfunction f() {}",
+                "1:class A,1:method m,2:function f",
+            ),
+            (
+                "TypeScript",
+                "interface I {}\ntype T = I;\nenum E {}",
+                "1:interface I,2:type T,3:enum E",
+            ),
             ("TSX", "function C() { return <b/>; }", "1:function C"),
-            ("Go", "package p\ntype T struct{}\nfunc (t T) M() {}\nfunc F() {}\nconst K = 1", "2:type T,3:method M,4:function F,5:constant K"),
-            ("C", "#define M 1\nstruct s { int a; };\nchar *f(int x) { struct s y; return 0; }\ntypedef int t;", "1:macro M,2:struct s,3:function f,4:type t"),
+            (
+                "Go",
+                "package p\ntype T struct{}\nfunc (t T) M() {}\nfunc F() {}\nconst K = 1",
+                "2:type T,3:method M,4:function F,5:constant K",
+            ),
+            (
+                "C",
+                "#define M 1\nstruct s { int a; };\nchar *f(int x) { struct s y; return 0; }\ntypedef int t;",
+                "1:macro M,2:struct s,3:function f,4:type t",
+            ),
         ] {
             assert!(LANGUAGES.contains(&language));
             assert_eq!(names(language, source).join(","), expected, "{language}");

@@ -33,11 +33,7 @@ static ABOUT: About = About {
              {\"files\":[{\"path\",\"text\" or \"base64\",\"executable\"}]}, and a shell script \
              as text where no command is given as a parameter.",
     params: &[
-        Param {
-            name: "argv",
-            description: "The command as a JSON list of words.",
-            repeats: false,
-        },
+        Param { name: "argv", description: "The command as a JSON list of words.", repeats: false },
         Param { name: "script", description: "A script for /bin/sh instead.", repeats: false },
         Param { name: "env", description: "NAME=VALUE for its environment.", repeats: true },
         Param { name: "stdin", description: "Text on its standard input.", repeats: false },
@@ -116,8 +112,8 @@ async fn execute(context: &Context, request: &Request) -> Result<Output, Execute
             None => Manifest::default(),
         };
         write_inline(&place, &files)?;
-        let before = Tree::read(&place, u64::MAX, usize::MAX)
-            .map_err(failed("reading the inputs"))?;
+        let before =
+            Tree::read(&place, u64::MAX, usize::MAX).map_err(failed("reading the inputs"))?;
         Ok((manifest, before))
     })
     .await??;

@@ -87,7 +87,8 @@ impl Plan {
                 Input::Blob { sha256, len, bytes, .. } => {
                     if *len > caps.snapshot.archive_bytes {
                         let most = caps.snapshot.archive_bytes;
-                        let message = format!("the snapshot has {len} bytes; at most {most} are taken");
+                        let message =
+                            format!("the snapshot has {len} bytes; at most {most} are taken");
                         return Err(Refusal::over_limit(message));
                     }
                     let blob = Snapshot { sha256: *sha256, len: *len, bytes: bytes.clone() };
@@ -164,7 +165,9 @@ fn inline_files(text: &str, caps: &Caps) -> Result<Option<Vec<InlineFile>>, Refu
     let file = |file: FileText| {
         let shown = shortened(&file.path);
         if !is_plain_path(&file.path) {
-            return Err(Refusal::input(format!("{shown:?} is not a path below the work directory")));
+            return Err(Refusal::input(format!(
+                "{shown:?} is not a path below the work directory"
+            )));
         }
         let bytes = match (file.text, file.base64) {
             (Some(text), None) => text.into_bytes(),
@@ -202,7 +205,9 @@ fn command(
             files.push(InlineFile { path: SCRIPT.into(), bytes, executable: false });
             Ok(vec!["/bin/sh".into(), SCRIPT.into()])
         }
-        (None, []) => Err(Refusal::param("a command is needed: argv, script, or a script as input")),
+        (None, []) => {
+            Err(Refusal::param("a command is needed: argv, script, or a script as input"))
+        }
         (None, [_]) => Err(Refusal::param("the script is empty or too long")),
         _ => Err(Refusal::param("there is more than one command: give argv or one script")),
     }
@@ -257,8 +262,7 @@ fn limits(params: &Params<'_>, caps: &Caps) -> Result<Limits, Refusal> {
     let secs = params.number("timeout_secs", usual.wall_ms / 1_000, most.wall_ms / 1_000)?;
     let memory = params.number("memory_mib", usual.memory_bytes / MIB, most.memory_bytes / MIB)?;
     let disk = params.number("disk_mib", usual.disk_bytes / MIB, most.disk_bytes / MIB)?;
-    let processes =
-        params.number("processes", usual.processes.into(), most.processes.into())?;
+    let processes = params.number("processes", usual.processes.into(), most.processes.into())?;
     Ok(Limits {
         wall_ms: secs * 1_000,
         cpu_secs: params.number("cpu_secs", usual.cpu_secs.max(secs), most.cpu_secs)?,
@@ -288,7 +292,10 @@ mod tests {
         assert_eq!(plan.argv, ["ls", "-l"]);
         for plan in [read(&["echo hi"], &[]), read(&[], &[("script", "echo hi")])] {
             let plan = plan.unwrap();
-            assert_eq!((plan.argv[0].as_str(), &*plan.files[0].bytes), ("/bin/sh", &b"echo hi"[..]));
+            assert_eq!(
+                (plan.argv[0].as_str(), &*plan.files[0].bytes),
+                ("/bin/sh", &b"echo hi"[..])
+            );
         }
         let files = r#"{"files":[{"path":"a/b","text":"x"},{"path":"c","base64":"AAE="}]}"#;
         let plan = read(&[files, "cat a/b"], &[]).unwrap();

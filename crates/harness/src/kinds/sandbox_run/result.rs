@@ -98,10 +98,19 @@ pub struct Returned {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ReturnedWhat {
-    Inline { size: u64, sha256: Sha256Hash, content: Content },
+    Inline {
+        size: u64,
+        sha256: Sha256Hash,
+        content: Content,
+    },
     /// An attachment of the result, by its hash.
-    Attached { size: u64, sha256: Sha256Hash },
-    Missing { missing: String },
+    Attached {
+        size: u64,
+        sha256: Sha256Hash,
+    },
+    Missing {
+        missing: String,
+    },
 }
 
 impl Content {

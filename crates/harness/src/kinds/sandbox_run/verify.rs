@@ -120,7 +120,8 @@ fn against_inputs(caps: &Caps, plan: &Plan, payload: &Payload) -> Result<bool, S
         ensure(holds, format!("{path} is listed as a change that it cannot be"))?;
     }
     for item in &payload.returned {
-        let (ReturnedWhat::Inline { sha256, .. } | ReturnedWhat::Attached { sha256, .. }) = &item.what
+        let (ReturnedWhat::Inline { sha256, .. } | ReturnedWhat::Attached { sha256, .. }) =
+            &item.what
         else {
             continue;
         };

@@ -130,7 +130,8 @@ fn declared(input: &[u8]) -> Option<&'static Encoding> {
 /// The words of a Markdown document: no markup, one blank line between blocks.
 fn markdown(source: &str) -> String {
     let mut text = String::with_capacity(source.len());
-    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_FOOTNOTES;
+    let options =
+        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_FOOTNOTES;
     for event in Parser::new_ext(source, options) {
         match event {
             Event::Text(words) | Event::Code(words) => text.push_str(&words),

@@ -130,7 +130,8 @@ impl Kind for TextExtraction {
     ) -> KindFuture<'a, Result<Output, ExecuteError>> {
         Box::pin(async move {
             let plan = plan(request, &context.caps)?;
-            let bytes = plan.bytes.clone().ok_or_else(|| Refusal::input("the document is missing"))?;
+            let bytes =
+                plan.bytes.clone().ok_or_else(|| Refusal::input("the document is missing"))?;
             let format = plan.format.settle(&bytes)?;
             context.say(format!("reading {} bytes of {}", bytes.len(), format.media_type()));
             let args = vec![format.media_type().to_owned(), (plan.max_bytes + 1).to_string()];
@@ -179,8 +180,8 @@ async fn check(
     request: &Request,
     output: &Output,
 ) -> Result<Vec<&'static str>, String> {
-    let claimed: Payload =
-        serde_json::from_slice(&output.payload).map_err(|error| format!("not a result: {error}"))?;
+    let claimed: Payload = serde_json::from_slice(&output.payload)
+        .map_err(|error| format!("not a result: {error}"))?;
     let plan = plan(request, &context.caps).map_err(|refusal| refusal.message)?;
     let bytes = plan.bytes.clone().ok_or("the document is not at hand")?;
     if claimed.input.sha256 != Sha256Hash::of(&bytes) || claimed.input.size != bytes.len() as u64 {

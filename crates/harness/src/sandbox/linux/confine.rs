@@ -1,8 +1,8 @@
 //! The inner stage's own confinement: limits, and Landlock where no namespace does it.
 
 use landlock::{
-    ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
+    RulesetStatus, Scope, path_beneath_rules,
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::path::PathBuf;
@@ -40,7 +40,10 @@ pub fn limit(limits: &Limits, nproc: u64) -> nix::Result<()> {
 pub fn keep_descriptors() -> nix::Result<()> {
     const FIRST: nix::libc::c_uint = 3;
     const CLOSE_ON_EXEC: nix::libc::c_int = 1 << 2; // CLOSE_RANGE_CLOEXEC, close_range(2)
-    #[expect(unsafe_code, reason = "no library offers close_range; with this flag it closes nothing")]
+    #[expect(
+        unsafe_code,
+        reason = "no library offers close_range; with this flag it closes nothing"
+    )]
     // SAFETY: the call takes three integers, touches no memory and closes no descriptor.
     let result = unsafe { nix::libc::close_range(FIRST, u32::MAX, CLOSE_ON_EXEC) };
     nix::errno::Errno::result(result).map(drop)

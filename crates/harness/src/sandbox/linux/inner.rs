@@ -61,7 +61,8 @@ fn confine_to(order: &InnerOrder) -> Result<File, String> {
     // Nobody of our own user may look into this process or take its socket.
     prctl::set_dumpable(false).map_err(why("hiding from other processes"))?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
-    std::env::set_current_dir(&order.work).map_err(|error| format!("the work directory: {error}"))?;
+    std::env::set_current_dir(&order.work)
+        .map_err(|error| format!("the work directory: {error}"))?;
     let stdin = memfd_create(c"stdin", MFdFlags::MFD_CLOEXEC).map_err(why("standard input"))?;
     let mut stdin = File::from(stdin);
     stdin

@@ -25,8 +25,7 @@ use super::{
 use crate::{
     CancellationToken,
     sandbox::{
-        Captured, End, Limits, Outcome, Probe, Program, SandboxConfig, SandboxError, Spec,
-        Tried,
+        Captured, End, Limits, Outcome, Probe, Program, SandboxConfig, SandboxError, Spec, Tried,
     },
 };
 
@@ -120,7 +119,8 @@ async fn try_backend(config: &SandboxConfig, backend: Backend) -> Result<PathBuf
     };
     let scratch = Scratch::create(&scratch_root(config)).map_err(|error| error.to_string())?;
     let program = Program::Builtin { name: PROBE_BUILTIN.into(), args: Vec::new() };
-    let spec = Spec { limits: Limits { wall_ms: 20_000, ..Limits::default() }, ..Spec::new(program) };
+    let spec =
+        Spec { limits: Limits { wall_ms: 20_000, ..Limits::default() }, ..Spec::new(program) };
     let order = order(config, backend, bwrap.clone(), &spec, &scratch);
     let outcome = run_order(config, &order, &CancellationToken::new()).await;
     match outcome {

@@ -110,7 +110,7 @@ mod tests {
         let locked = scratch.work().join("locked");
         fs::create_dir(&locked).unwrap();
         fs::write(locked.join("f"), "").unwrap();
-        fs::set_permissions(&locked, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&locked, fs::Permissions::from_mode(0o0)).unwrap();
         drop(scratch);
         assert!(!root.exists());
         assert!(outside.path().join("kept").exists());

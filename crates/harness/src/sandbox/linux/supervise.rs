@@ -217,7 +217,9 @@ fn tasks_of_user(id: u32) -> u64 {
         .flatten()
         .filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok())
         .filter(|entry| entry.metadata().is_ok_and(|metadata| metadata.uid() == user))
-        .map(|entry| fs::read_dir(entry.path().join("task")).map_or(1, |tasks| tasks.count() as u64))
+        .map(|entry| {
+            fs::read_dir(entry.path().join("task")).map_or(1, |tasks| tasks.count() as u64)
+        })
         .sum()
 }
 
