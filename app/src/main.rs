@@ -1,2 +1,15 @@
-//! app
-fn main() {}
+//! `pilothouse`: puts the parts together and hands over; no logic of its own.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    harness::helper_main_if_asked();
+    let shell = desk::Shell {
+        window: |port| ui::run_window(port, ui::WindowOptions::new(ui::Clock::utc(host::clock::now))),
+        bench_ui: || {
+            serde_json::to_value(ui::bench::run(ui::bench::BenchOptions::default()))
+                .map_err(|error| error.to_string())
+        },
+    };
+    ExitCode::from(desk::run(shell) as u8)
+}

@@ -87,6 +87,7 @@ domain::events! {
         "desk.started" 1 => Started(Started);
         "desk.identity" 1 => Identity(Identity);
         "desk.backends" 1 => Backends(Backends);
+        "desk.blob_server" 1 => BlobServer(BlobServer);
         "relay.added" 1 => RelayAdded(RelayAdded);
         "relay.removed" 1 => RelayRemoved(RelayRemoved);
         "relay.changed" 1 => RelayChanged(RelayChanged);
@@ -120,6 +121,12 @@ pub struct Identity {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Backends {
     pub backends: std::collections::BTreeMap<u16, nip90::provider::Backend>,
+}
+
+/// Where large inputs and results go from now on (Blossom BUD-02).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BlobServer {
+    pub url: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 use domain::{Delivery, EffectId, IdempotencyKey, Network};
 use nip90::{
+    JobDraft,
     buyer::BuyerInput,
     provider::{Backend, ProviderInput},
 };
@@ -18,17 +19,37 @@ use crate::{
 #[derive(Debug)]
 pub enum Input {
     Command(Command),
+    /// A job to buy; `salt` is for the request's body.
+    Submit {
+        draft: JobDraft,
+        salt: [u8; 32],
+    },
     Fact(Fact),
 }
 
 /// What an adapter saw.
 #[derive(Debug)]
 pub enum Fact {
-    Started { version: String, network: Network },
+    Started {
+        version: String,
+        network: Network,
+    },
     Identity(Identity),
+    /// The Blossom server that large inputs and results go to.
+    BlobServer {
+        url: String,
+    },
     /// What can execute jobs here, whole.
     Backends(BTreeMap<u16, Backend>),
-    Relay { url: String, state: RelayState, detail: Option<String> },
+    Relay {
+        url: String,
+        state: RelayState,
+        detail: Option<String>,
+    },
+    /// After a start: no relay is connected until one says so.
+    RelaysRecounted,
+    /// After a start: the wallet is not ready until the executor says so.
+    WalletRechecked,
     Service(ServiceChanged),
     Wallet(WalletFact),
     Provider(ProviderInput),
@@ -41,12 +62,18 @@ pub enum Fact {
 #[derive(Debug)]
 pub enum WalletFact {
     Info(wire::Info),
-    State { state: WalletState, detail: Option<String> },
+    State {
+        state: WalletState,
+        detail: Option<String>,
+    },
     Notice(wire::Notice),
     /// It took a request on and this is the payment now.
     Accepted(wire::Payment),
     /// It took nothing on.
-    Refused { key: IdempotencyKey, error: domain::ErrorBody },
+    Refused {
+        key: IdempotencyKey,
+        error: domain::ErrorBody,
+    },
 }
 
 impl Input {

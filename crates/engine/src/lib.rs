@@ -1,9 +1,29 @@
 //! The pure heart: commands and facts in, events and effects out; views are folds.
 
 pub mod command;
+pub mod effect;
+pub mod event;
+pub mod input;
 pub mod port;
+mod present;
+mod rows;
+mod state;
+pub mod summary;
+mod timeline;
+mod totals;
 pub mod view;
+mod wallet_facts;
+mod wallet_mirror;
 
 pub use command::{Command, Reply};
+pub use effect::{ADAPTERS, Effect, WalletEffect};
+pub use event::Event;
+pub use input::{Fact, Input, WalletFact};
 pub use port::DeskPort;
+pub use present::view_of;
+pub use rows::{Row, project, table};
+pub use state::State;
 pub use view::{Answer, Query, View};
+
+/// Names the shape of [`State`] in snapshots; change it with the shape.
+pub const SNAPSHOT_SCHEMA: &str = "desk-1";

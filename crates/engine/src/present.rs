@@ -67,6 +67,7 @@ pub fn view_of(
         earned_today_msat,
         spent_today_msat,
         reserved_msat: state.buyer.reserved_msat(),
+        wallet_cursor: state.wallet.cursor,
     }
 }
 
@@ -162,7 +163,9 @@ pub fn payment(payment: &wire::Payment) -> PaymentView {
 
 fn jobs(state: &State) -> Vec<Arc<JobView>> {
     let mut keys: Vec<_> = state.timelines.keys().copied().collect();
-    let rank = |key: &JobKey| (state.timelines.is_over(key), std::cmp::Reverse(state.timelines.updated_at(key)));
+    let rank = |key: &JobKey| {
+        (state.timelines.is_over(key), std::cmp::Reverse(state.timelines.updated_at(key)))
+    };
     keys.sort_by_key(rank);
     keys.iter().filter_map(|key| job(state, key)).take(LIST).map(Arc::new).collect()
 }
@@ -174,7 +177,7 @@ pub fn is_over(state: &State, key: &JobKey) -> bool {
             state.provider.job(&key.request_id).is_some_and(provider::Job::is_over)
         }
         JobRole::Buyer => {
-            state.buyer.job(&key.request_id).is_some_and(nip90::buyer::Job::is_over)
+            state.buyer.job(&key.request_id).is_some_and(nip90::buyer::Purchase::is_over)
         }
     }
 }
@@ -223,6 +226,46 @@ fn sold(state: &State, job: &provider::Job) -> JobView {
             invoice_seen: job.bolt11.as_ref().map(|_| ProofSource::Wallet),
             paid: job.preimage.map(|_| ProofSource::Wallet),
             settled: job.paid_msat.map(|_| ProofSource::Wallet),
+        },
+    }
+}
+
+fn bought(state: &State, job: &nip90::buyer::Purchase) -> JobView {
+    let key = domain::IdempotencyKey::of("buy", job.request_id);
+    let paying = state.wallet.payment(&key);
+    let accepted = job.provider.is_some() && job.result.is_some();
+    let bolt11 = paying.and_then(|payment| payment.bolt11.clone());
+    JobView {
+        request_id: job.request_id,
+        role: JobRole::Buyer,
+        kind: job.kind,
+        kind_name: kind_name(state, job.kind),
+        peer: job.provider,
+        state: word(&job.stage),
+        payment_state: word(&job.spending),
+        over: job.is_over(),
+        succeeded: job.succeeded(),
+        waiting_for: job.waiting_for().map(|mover| mover.to_string()),
+        amount_msat: job.amount_msat.unwrap_or_default(),
+        fee_msat: job.fee_msat,
+        bid_msat: Some(job.bid_msat),
+        payment: nip90::PaymentPolicy::Before,
+        payment_hash: job.payment_hash,
+        preimage: job.preimage,
+        bolt11: bolt11.clone(),
+        result_sha256: job.result.as_ref().map(nip90::ResultRef::sha256),
+        reason: job.reason.clone(),
+        created_at: job.submitted_at,
+        updated_at: job.updated_at,
+        timeline: Vec::new(),
+        proofs: Proofs {
+            request_seen: (job.stage != nip90::buyer::Stage::Submitted)
+                .then_some(ProofSource::Relay),
+            work_accepted: accepted.then_some(ProofSource::Relay),
+            result_delivered: job.result.as_ref().map(|_| ProofSource::Relay),
+            invoice_seen: job.payment_hash.map(|_| ProofSource::Relay),
+            paid: job.preimage.map(|_| ProofSource::Wallet),
+            settled: job.preimage.map(|_| ProofSource::Wallet),
         },
     }
 }

@@ -5,8 +5,8 @@ use domain::{
     Timestamp,
 };
 use nip90::{
-    Decision, Place,
-    buyer::{self, Buyer, BuyerInput},
+    Decision, JobDraft, Place,
+    buyer::{self, Buyer, BuyerInput, SpendLimits},
     provider::{self, Backend, Provider, ProviderInput},
 };
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,11 @@ use crate::{
 
 /// Receipts that are held for screens; all of them are read by page.
 const RECEIPTS_KEPT: usize = 50;
+
+/// What one bought job may cost, fees included. The executor's own limits hold besides.
+const PER_JOB_LIMIT: Msat = Msat::from_sat(100_000);
+/// What bought jobs may cost on one UTC day.
+const DAILY_LIMIT: Msat = Msat::from_sat(1_000_000);
 
 /// One configured relay as last seen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +57,8 @@ pub struct State {
     pub totals: Totals,
     pub receipts: VecDeque<domain::Receipt>,
     pub config: provider::Config,
+    pub buyer_config: buyer::Config,
+    pub blob_server: Option<String>,
 }
 
 pub(crate) type EngineStep = Step<State>;
@@ -65,6 +72,7 @@ impl Machine for State {
     fn decide(&self, input: &Input, now: Timestamp) -> EngineStep {
         match input {
             Input::Command(command) => self.command(command, now),
+            Input::Submit { draft, salt } => self.submit(draft, *salt, now),
             Input::Fact(fact) => self.fact(fact, now),
         }
     }
@@ -109,6 +117,7 @@ impl State {
             }
             DeskEvent::Identity(identity) => self.identity = Some(identity.clone()),
             DeskEvent::Backends(backends) => self.backends.clone_from(&backends.backends),
+            DeskEvent::BlobServer(server) => self.blob_server = Some(server.url.clone()),
             DeskEvent::RelayAdded(added) => {
                 self.relays.insert(added.url.clone(), RelayStatus::connecting(at));
             }
@@ -146,30 +155,59 @@ impl State {
 
     /// Asks the provider lane, whose context is this state's own.
     pub(crate) fn provider(&self, input: &ProviderInput, now: Timestamp) -> EngineStep {
-        let Some(us) = self.us() else { return Step::nothing() };
-        let own_relays: Vec<_> = self.relays.keys().cloned().collect();
-        let context = provider::Context {
-            us,
+        let own_relays = self.own_relays();
+        match self.provider_context(&own_relays) {
+            Some(context) => lane(self.provider.decide(&context, input, now), Effect::Provider),
+            None => Step::nothing(),
+        }
+    }
+
+    fn own_relays(&self) -> Vec<String> {
+        self.relays.keys().cloned().collect()
+    }
+
+    fn provider_context<'a>(&'a self, own_relays: &'a [String]) -> Option<provider::Context<'a>> {
+        Some(provider::Context {
+            us: self.us()?,
             network: self.network,
-            own_relays: &own_relays,
+            own_relays,
             starter: None,
             backends: &self.backends,
             config: &self.config,
-        };
-        lane(self.provider.decide(&context, input, now), Effect::Provider)
+        })
+    }
+
+    pub(crate) fn provider_blockers(&self) -> Vec<nip90::Blocker> {
+        let own_relays = self.own_relays();
+        self.provider_context(&own_relays)
+            .map(|context| self.provider.blockers(&context))
+            .unwrap_or_default()
     }
 
     /// Asks the buyer lane.
     pub(crate) fn buyer(&self, input: &BuyerInput, now: Timestamp) -> EngineStep {
         let Some(us) = self.us() else { return Step::nothing() };
-        let own_relays: Vec<_> = self.relays.keys().cloned().collect();
+        let own_relays = self.own_relays();
         let context = buyer::Context {
             us,
             network: self.network,
             own_relays: &own_relays,
-            available_msat: self.wallet.balance.map(|balance| balance.spendable_msat),
+            blob_server: self.blob_server.as_deref(),
+            config: &self.buyer_config,
         };
         lane(self.buyer.decide(&context, input, now), Effect::Buyer)
+    }
+
+    /// Buys a job within what the wallet holds and what is left of the day's limit.
+    fn submit(&self, draft: &JobDraft, salt: [u8; 32], now: Timestamp) -> EngineStep {
+        let spendable_msat = self.wallet.balance.map_or(Msat::ZERO, |known| known.spendable_msat);
+        let (_, spent_today) = self.totals.today(now);
+        let limits = SpendLimits {
+            per_job_msat: PER_JOB_LIMIT,
+            left_today_msat: DAILY_LIMIT.saturating_sub(spent_today),
+            spendable_msat,
+        };
+        self.buyer(&BuyerInput::Submit { draft: draft.clone(), salt, limits }, now)
     }
 
     fn command(&self, command: &Command, now: Timestamp) -> EngineStep {
@@ -199,7 +237,7 @@ impl State {
             }
             Command::JobSubmit(_) => refused(ErrorBody::new(
                 "not_prepared",
-                "A job is submitted with its inputs packed and hashed.",
+                "A job's request needs a salt: the host brings it as a submission.",
             )),
             Command::WalletReceive { key, amount_msat, memo, expiry_secs } => {
                 self.receive(key, *amount_msat, memo, *expiry_secs, now)
@@ -224,10 +262,19 @@ impl State {
             Fact::Identity(identity) if self.identity.as_ref() == Some(identity) => Step::nothing(),
             Fact::Identity(identity) => desk(DeskEvent::Identity(identity.clone())),
             Fact::Backends(backends) if *backends == self.backends => Step::nothing(),
-            Fact::Backends(backends) => desk(DeskEvent::Backends(crate::event::Backends {
-                backends: backends.clone(),
-            })),
+            Fact::Backends(backends) => {
+                desk(DeskEvent::Backends(crate::event::Backends { backends: backends.clone() }))
+            }
+            Fact::BlobServer { url } if self.blob_server.as_ref() == Some(url) => Step::nothing(),
+            Fact::BlobServer { url } => {
+                desk(DeskEvent::BlobServer(crate::event::BlobServer { url: url.clone() }))
+            }
             Fact::Relay { url, state, detail } => self.relay_changed(url, *state, detail, now),
+            Fact::RelaysRecounted => {
+                let relays = ProviderInput::Relays { connected: self.connected_relays() };
+                self.provider(&relays, now)
+            }
+            Fact::WalletRechecked => self.wallet_rechecked(now),
             Fact::Service(changed) => self.service_changed(changed),
             Fact::Wallet(fact) => self.wallet_fact(fact, now),
             Fact::Provider(input) => self.provider(input, now),
@@ -336,7 +383,9 @@ impl State {
                 "This key already stands for another payment; nothing was paid.",
             ));
         }
-        let invoice = match nip90::bolt11::read(bolt11, self.network, now) {
+        let read = nip90::bolt11::Invoice::parse(bolt11, self.network)
+            .and_then(|invoice| invoice.check(invoice.amount_msat, now).map(|()| invoice));
+        let invoice = match read {
             Ok(invoice) => invoice,
             Err(fault) => {
                 return refused(ErrorBody::refused(

@@ -115,8 +115,5 @@ fn step(event: &Recorded<Event>) -> TimelineStep {
 
 /// The words an event has for people.
 fn detail(data: &Value) -> Option<String> {
-    ["detail", "reason", "text"]
-        .iter()
-        .find_map(|name| data[*name].as_str())
-        .map(ToOwned::to_owned)
+    ["detail", "reason", "text"].iter().find_map(|name| data[*name].as_str()).map(ToOwned::to_owned)
 }

@@ -30,6 +30,8 @@ pub struct View {
     pub spent_today_msat: Msat,
     /// Held back for running jobs that we buy.
     pub reserved_msat: Msat,
+    /// The newest of the executor's notices whose consequences are in the log.
+    pub wallet_cursor: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

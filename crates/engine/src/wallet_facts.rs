@@ -3,7 +3,7 @@
 use domain::{Emit, ErrorBody, IdempotencyKey, RequestId, Timestamp};
 use nip90::{
     Blocker,
-    buyer::BuyerInput,
+    buyer::{BuyerInput, Settled},
     provider::{PaidFact, ProviderInput},
 };
 use wallet::wire::{self, Direction, NodeState, NoticeKind, PaymentState};
@@ -54,6 +54,10 @@ impl State {
         }
     }
 
+    pub(crate) fn wallet_rechecked(&self, now: Timestamp) -> EngineStep {
+        self.provider(&ProviderInput::Blockers(wallet_blockers(self.wallet.state)), now)
+    }
+
     fn wallet_info(&self, info: &wire::Info, now: Timestamp) -> EngineStep {
         let mut step = Step::nothing();
         if self.wallet.node_id.as_ref() != Some(&info.node_id) {
@@ -89,9 +93,10 @@ impl State {
     }
 
     fn balance(&self, balance: &wire::Balance, cursor: Option<u64>) -> EngineStep {
-        let same = self.wallet.balance.is_some_and(|known| {
-            wire::Balance { as_of: known.as_of, ..*balance } == known
-        });
+        let same = self
+            .wallet
+            .balance
+            .is_some_and(|known| wire::Balance { as_of: known.as_of, ..*balance } == known);
         let fresh = self
             .wallet
             .balance
@@ -161,14 +166,21 @@ impl State {
     }
 
     fn bought(&self, request_id: RequestId, payment: &wire::Payment, now: Timestamp) -> EngineStep {
+        let Some(payment_hash) = payment.payment_hash else { return Step::nothing() };
         let input = match (payment.state, payment.preimage, payment.fee_msat) {
             (PaymentState::Settled, Some(preimage), Some(fee_msat)) => {
-                BuyerInput::PaymentSettled { request_id, preimage, fee_msat }
+                BuyerInput::PaySettled(Settled {
+                    request_id,
+                    payment_hash,
+                    preimage,
+                    amount_msat: payment.amount_msat,
+                    fee_msat,
+                })
             }
             (PaymentState::Failed | PaymentState::Expired, ..) => {
-                BuyerInput::PaymentFailed { request_id, reason: detail(payment) }
+                BuyerInput::PayFailed { request_id, payment_hash, reason: detail(payment) }
             }
-            (PaymentState::Unknown, ..) => BuyerInput::PaymentUnknown { request_id },
+            (PaymentState::Unknown, ..) => BuyerInput::PayUnknown { request_id, payment_hash },
             _ => return Step::nothing(),
         };
         self.buyer(&input, now)
@@ -189,7 +201,12 @@ impl State {
                 self.provider(&ProviderInput::InvoiceFailed { request_id, reason }, now)
             }
             Owner::Bought(request_id) => {
-                self.buyer(&BuyerInput::PaymentFailed { request_id, reason }, now)
+                match self.buyer.job(&request_id).and_then(|job| job.payment_hash) {
+                    Some(payment_hash) => {
+                        self.buyer(&BuyerInput::PayFailed { request_id, payment_hash, reason }, now)
+                    }
+                    None => Step::nothing(),
+                }
             }
             Owner::Operator => Step::nothing(),
         };

@@ -33,9 +33,15 @@ impl WalletMirror {
         self.payments.values()
     }
 
-    /// A fact that says again what is known needs no event.
+    /// A fact that says again what is known, or what was true before it, needs no event.
     pub fn knows(&self, payment: &wire::Payment) -> bool {
-        self.payments.get(&payment.key) == Some(payment)
+        let Some(known) = self.payments.get(&payment.key) else { return false };
+        let timeless = wire::Payment {
+            created_at: payment.created_at,
+            updated_at: payment.updated_at,
+            ..known.clone()
+        };
+        timeless == *payment || (is_over(known.state) && !is_over(payment.state))
     }
 
     pub fn apply(&mut self, event: &DeskEvent, at: Timestamp) {

@@ -84,8 +84,11 @@ pub fn admit(
     };
     match terms(provider, ctx, &asked, now) {
         Err(refusal) => Verdict::Refuse(refusal),
-        Ok(()) if answer == DemandAnswer::Ask => Verdict::Ask,
-        Ok(()) => Verdict::Accept,
+        Ok(()) => match &seen.objection {
+            Some(reason) => refuse(Gate::Backend, aimed, reason.as_str()),
+            None if answer == DemandAnswer::Ask => Verdict::Ask,
+            None => Verdict::Accept,
+        },
     }
 }
 

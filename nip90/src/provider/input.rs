@@ -120,6 +120,7 @@ pub struct SeenRequest {
     pub(super) request: Result<JobRequest, ParseError>,
     pub(super) raw: Body,
     pub(super) relay: String,
+    pub(super) objection: Option<String>,
 }
 
 /// Names the request; never its content, which may be private.
@@ -153,10 +154,24 @@ impl SeenRequest {
             request: JobRequest::parse(event),
             raw,
             relay: crate::types::one_line(relay, codec::relays::MAX_RELAY_URL_BYTES),
+            objection: None,
         }
     }
 
     pub const fn id(&self) -> RequestId {
         self.id
+    }
+
+    /// What the request asks, where it can be read.
+    pub fn request(&self) -> Option<&JobRequest> {
+        self.request.as_ref().ok()
+    }
+
+    /// The backend cannot do this request, whatever is paid: it is refused with this reason before
+    /// any invoice.
+    #[must_use]
+    pub fn with_objection(mut self, reason: Option<String>) -> Self {
+        self.objection = reason.map(|reason| crate::types::one_line(&reason, 300));
+        self
     }
 }

@@ -1,0 +1,111 @@
+//! `up`: start the desk, with its window or headless.
+
+use clap::Args;
+use domain::{ErrorBody, ExitCode};
+use serde_json::json;
+use std::{io::Read, path::PathBuf, sync::Arc};
+
+use super::{Context, runtime};
+use crate::process::{Desk, Options};
+
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// Without a window
+    #[arg(long)]
+    headless: bool,
+    /// Join the practice network of another home; `practice status` there prints the address
+    #[arg(long, value_name = "ADDRESS")]
+    practice_join: Option<PathBuf>,
+    /// Exit when standard input closes (for programs that start a desk)
+    #[arg(long, hide = true)]
+    exit_with_parent: bool,
+}
+
+impl Up {
+    /// What no noun means.
+    pub fn window() -> Self {
+        Self { headless: false, practice_join: None, exit_with_parent: false }
+    }
+
+    pub fn run(self, context: &Context) -> Result<(), ErrorBody> {
+        let runtime = runtime()?;
+        let headless = self.headless || !has_display();
+        if headless && !self.headless {
+            context.out.note("No display was found: running headless.");
+        }
+        let options = Options {
+            home: context.home()?,
+            network: context.network(),
+            practice_join: self.practice_join,
+            quiet: !headless,
+        };
+        let desk = runtime.block_on(Desk::start(options))?;
+        let ready = json!({ "ready": true, "home": desk.home().root() });
+        context.out.result(&ready, || {
+            format!("The desk runs in {}. Stop it with Ctrl-C.", desk.home().root().display())
+        });
+        let outcome = if headless {
+            runtime.block_on(stay(&desk, self.exit_with_parent))
+        } else {
+            let port = runtime.block_on(async { desk.port() });
+            (context.shell.window)(Arc::new(port)).map_err(|error| {
+                ErrorBody::new("no_window", format!("The window could not be opened: {error}"))
+                    .hint("Use `pilothouse up --headless`.")
+            })
+        };
+        let stopped = runtime.block_on(desk.stop());
+        runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+        outcome.and(stopped)
+    }
+}
+
+fn has_display() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    cfg!(any(windows, target_os = "macos")) || set("DISPLAY") || set("WAYLAND_DISPLAY")
+}
+
+/// Until a signal, `stop`, the end of the parent, or a log that can't be written.
+async fn stay(desk: &Desk, exit_with_parent: bool) -> Result<(), ErrorBody> {
+    let mut failure = desk.failure();
+    tokio::select! {
+        () = desk.shutdown_asked() => Ok(()),
+        () = signals() => Ok(()),
+        () = parent_gone(), if exit_with_parent => Ok(()),
+        failed = failure.wait_for(Option::is_some) => {
+            let error = failed.ok().and_then(|error| error.clone());
+            Err(error.unwrap_or_else(|| ErrorBody::new("stopped", "The event loop ended."))
+                .exit(ExitCode::Failed))
+        }
+    }
+}
+
+async fn signals() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut terminate), Ok(mut interrupt)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Until standard input ends. A thread of its own reads it, so that nothing waits for it at the end.
+async fn parent_gone() {
+    let (gone, ended) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while matches!(std::io::stdin().read(&mut buffer), Ok(read) if read > 0) {}
+        let _already_stopping = gone.send(());
+    });
+    let _ended = ended.await;
+}

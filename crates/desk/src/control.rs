@@ -1,0 +1,236 @@
+//! The control API: what the command line (and nothing else) may ask of the running desk.
+
+use domain::{ErrorBody, IdempotencyKey, Msat, RequestId};
+use engine::{Command, Query, Reply, View};
+use host::ipc::Handler;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use crate::{
+    condition::Condition,
+    process::Inner,
+    status::{job_json, status_json},
+    submit::Submission,
+};
+
+/// Name of the control socket of a home.
+pub const SOCKET: &str = "control";
+
+/// The longest a `wait` holds its answer.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Answers the control socket.
+pub struct Control {
+    desk: Arc<Inner>,
+}
+
+impl Control {
+    pub fn new(desk: Arc<Inner>) -> Self {
+        Self { desk }
+    }
+
+    async fn answer(&self, method: &str, params: Value) -> Result<Value, ErrorBody> {
+        match method {
+            "status" => Ok(status_json(&self.view())),
+            "view" => to_json(self.view().as_ref()),
+            "command" => to_json(&self.command(parse(params)?).await?),
+            "query" => to_json(&self.desk.query(parse::<Query>(params)?).await),
+            "wait" => self.wait(parse(params)?).await,
+            "job.submit" => self.submit(parse(params)?).await,
+            "job.list" => self.jobs(parse(params)?).await,
+            "job.show" => self.job(parse(params)?).await,
+            "wallet.refresh" => self.refresh().await,
+            "wallet.receive" => self.receive(parse(params)?).await,
+            "wallet.pay" => self.pay(parse(params)?).await,
+            "receipts.list" => self.receipts().await,
+            "shutdown" => {
+                self.desk.ask_shutdown();
+                Ok(json!({}))
+            }
+            _ => Err(ErrorBody::new("unknown_method", format!("{method} is not known here"))),
+        }
+    }
+
+    fn view(&self) -> Arc<View> {
+        self.desk.view()
+    }
+
+    /// Sends a command; a refusal becomes an error.
+    async fn command(&self, command: Command) -> Result<Reply, ErrorBody> {
+        match self.desk.command(command).await? {
+            Reply::Refused(error) => Err(error),
+            reply => Ok(reply),
+        }
+    }
+
+    async fn wait(&self, wait: Wait) -> Result<Value, ErrorBody> {
+        let condition: Condition = wait.condition.parse()?;
+        let within = Duration::from_millis(wait.timeout_ms).min(LONGEST_WAIT);
+        let mut views = self.desk.views();
+        let met = tokio::time::timeout(within, views.wait_for(|view| condition.holds(view))).await;
+        match met {
+            Err(_) => Ok(json!({ "condition": wait.condition, "met": false })),
+            Ok(Ok(_)) => Ok(json!({ "condition": wait.condition, "met": true })),
+            Ok(Err(_)) => Err(host::core::Stopped.into()),
+        }
+    }
+
+    async fn submit(&self, submission: Submission) -> Result<Value, ErrorBody> {
+        let draft = submission.prepare(&self.desk).await?;
+        match self.command(Command::JobSubmit(draft)).await? {
+            Reply::JobSubmitted { request_id } => Ok(json!({ "request_id": request_id })),
+            reply => to_json(&reply),
+        }
+    }
+
+    async fn jobs(&self, page: Page) -> Result<Value, ErrorBody> {
+        let view = self.view();
+        let mut jobs: Vec<_> = view.jobs.iter().map(|job| job_json(job)).collect();
+        if jobs.len() < page.count as usize {
+            let older = self.desk.page(engine::table::JOBS, page.count).await?;
+            let known: std::collections::HashSet<_> =
+                view.jobs.iter().map(|job| (job.request_id.to_string(), job.role)).collect();
+            jobs.extend(older.into_iter().filter(|job| {
+                let role = serde_json::from_value(job["role"].clone());
+                let id = job["request_id"].as_str().unwrap_or_default().to_owned();
+                role.is_ok_and(|role| !known.contains(&(id, role)))
+            }));
+        }
+        jobs.truncate(page.count as usize);
+        Ok(json!({ "jobs": jobs }))
+    }
+
+    async fn job(&self, which: JobId) -> Result<Value, ErrorBody> {
+        let view = self.view();
+        let hot = view.jobs.iter().find(|job| job.request_id == which.request_id);
+        let mut job = match hot {
+            Some(job) => job_json(job),
+            None => self.desk.job_row(which.request_id).await?.ok_or_else(|| {
+                ErrorBody::new("no_such_job", format!("No job {} is known here.", which.request_id))
+            })?,
+        };
+        if let Some(result) = self.desk.result_text(which.request_id).await {
+            job["result"] = Value::String(result);
+        }
+        Ok(job)
+    }
+
+    async fn refresh(&self) -> Result<Value, ErrorBody> {
+        self.desk.refresh_wallet().await?;
+        Ok(status_json(&self.view())["wallet"].clone())
+    }
+
+    async fn receive(&self, receive: ReceiveParams) -> Result<Value, ErrorBody> {
+        let key = receive.key.clone();
+        let command = Command::WalletReceive {
+            key: receive.key,
+            amount_msat: receive.amount_msat,
+            memo: receive.memo,
+            expiry_secs: receive.expiry_secs,
+        };
+        self.command(command).await?;
+        let ready = |view: &View| payment(view, &key).is_some_and(|p| p["state"] != "requested");
+        self.follow(ready, Duration::from_secs(30)).await?;
+        let invoice = payment(&self.view(), &key).unwrap_or(Value::Null);
+        match invoice["state"].as_str() {
+            Some("pending" | "settled") => Ok(invoice),
+            _ => Err(ErrorBody::new(
+                "no_invoice",
+                invoice["detail"].as_str().unwrap_or("The wallet made no invoice.").to_owned(),
+            )),
+        }
+    }
+
+    async fn pay(&self, pay: PayParams) -> Result<Value, ErrorBody> {
+        let key = pay.key.clone();
+        let command =
+            Command::WalletPay { key: pay.key, bolt11: pay.bolt11, max_fee_msat: pay.max_fee_msat };
+        self.command(command).await?;
+        let over = |view: &View| {
+            payment(view, &key).is_some_and(|payment| {
+                matches!(payment["state"].as_str(), Some("settled" | "failed" | "expired"))
+            })
+        };
+        let _still_open = self.follow(over, Duration::from_secs(pay.timeout_secs)).await;
+        payment(&self.view(), &key)
+            .ok_or_else(|| ErrorBody::new("no_such_payment", "The payment is not in the view."))
+    }
+
+    async fn follow(
+        &self,
+        holds: impl Fn(&View) -> bool,
+        within: Duration,
+    ) -> Result<(), ErrorBody> {
+        let mut views = self.desk.views();
+        match tokio::time::timeout(within, views.wait_for(|view| holds(view))).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(host::core::Stopped.into()),
+            Err(_) => Err(ErrorBody::new("timed_out", "The wallet did not answer in time.")
+                .exit(domain::ExitCode::TimedOut)
+                .retryable()),
+        }
+    }
+
+    async fn receipts(&self) -> Result<Value, ErrorBody> {
+        let receipts = self.desk.page(engine::table::RECEIPTS, 1_000).await?;
+        Ok(json!({ "receipts": receipts }))
+    }
+}
+
+impl Handler for Control {
+    fn call<'a>(
+        &'a self,
+        method: &'a str,
+        params: Value,
+    ) -> Pin<Box<dyn Future<Output = Result<Value, ErrorBody>> + Send + 'a>> {
+        Box::pin(self.answer(method, params))
+    }
+}
+
+#[derive(Deserialize)]
+struct Wait {
+    condition: String,
+    timeout_ms: u64,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    count: u32,
+}
+
+#[derive(Deserialize)]
+struct JobId {
+    request_id: RequestId,
+}
+
+#[derive(Deserialize)]
+struct ReceiveParams {
+    key: IdempotencyKey,
+    amount_msat: Msat,
+    memo: String,
+    expiry_secs: u32,
+}
+
+#[derive(Deserialize)]
+struct PayParams {
+    key: IdempotencyKey,
+    bolt11: String,
+    max_fee_msat: Msat,
+    timeout_secs: u64,
+}
+
+fn payment(view: &View, key: &IdempotencyKey) -> Option<Value> {
+    let payment = view.payments.iter().find(|payment| payment.key == *key)?;
+    serde_json::to_value(payment.as_ref()).ok()
+}
+
+fn parse<T: DeserializeOwned>(params: Value) -> Result<T, ErrorBody> {
+    serde_json::from_value(params).map_err(|error| {
+        ErrorBody::new("invalid_params", format!("The parameters do not fit: {error}"))
+    })
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> Result<Value, ErrorBody> {
+    serde_json::to_value(value).map_err(|error| ErrorBody::new("internal", error.to_string()))
+}

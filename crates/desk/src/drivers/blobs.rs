@@ -1,0 +1,187 @@
+//! Blobs: what is too large for an event goes by hash over Blossom (BUD-01, BUD-02).
+
+use bytes::Bytes;
+use domain::{ErrorBody, Sha256Hash};
+use engine::{Effect, Fact, Input};
+use harness::snapshot::{self, SnapshotLimits};
+use host::Pending;
+use net::BlossomError;
+use nip90::{
+    Blob, JobInput,
+    buyer::{BuyerEffect, BuyerInput},
+};
+use relay::{BoxFuture, SignFault};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::task::JoinSet;
+
+use super::{effects, ordered, sign};
+use crate::process::Inner;
+
+/// Blobs of ours and blobs that we bought, by hash, below the home.
+const DIR: &str = "blobs-by-hash";
+const AT_ONCE: usize = 8;
+const RETRY: Duration = Duration::from_millis(500);
+const TRIES: u32 = 40;
+/// The largest file that is sent as it is.
+const LARGEST_FILE_BYTES: u64 = 16 << 20;
+
+pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody> {
+    let committed = effects(desk, "blob")?;
+    let desk = Arc::clone(desk);
+    tasks.spawn(ordered::run(committed, AT_ONCE, move |pending| fetch(Arc::clone(&desk), pending)));
+    Ok(())
+}
+
+/// Fetches a result that we bought into our own store.
+async fn fetch(desk: Arc<Inner>, pending: Pending<Effect>) {
+    let Effect::Buyer(BuyerEffect::FetchBlob { request_id, blob }) = pending.effect else {
+        tracing::error!(effect = %pending.id, "this effect is not for the blob driver");
+        return;
+    };
+    let fact = match obtain(&desk, &blob).await {
+        Ok(bytes) => BuyerInput::BlobFetched {
+            request_id,
+            sha256: blob.sha256,
+            size_bytes: bytes.len() as u64,
+        },
+        Err(error) => BuyerInput::BlobFailed { request_id, reason: error.message },
+    };
+    let _stopping = desk.core.deliver(Input::of_effect(pending.id, Fact::Buyer(fact))).await;
+}
+
+/// The bytes of `blob`: from our own store, else fetched, checked and kept.
+pub async fn obtain(desk: &Inner, blob: &Blob) -> Result<Bytes, ErrorBody> {
+    if let Some(bytes) = kept(desk, &blob.sha256).await {
+        return Ok(bytes);
+    }
+    let mut tries = 0;
+    let bytes = loop {
+        match desk.blossom.get(&blob.url, &blob.sha256, blob.size_bytes).await {
+            Ok(bytes) => break bytes,
+            Err(error) if error.is_retryable() && tries < TRIES => {
+                tries += 1;
+                tokio::time::sleep(RETRY).await;
+            }
+            Err(error) => return Err(not_moved("fetched", &error)),
+        }
+    };
+    keep(desk, &blob.sha256, &bytes).await?;
+    Ok(bytes)
+}
+
+/// Puts bytes on the operator's blob server, and says where they are.
+pub async fn upload(desk: &Inner, bytes: Bytes, media_type: &str) -> Result<Blob, ErrorBody> {
+    let server = desk
+        .services
+        .practice()
+        .map(|practice| practice.blossom_url.clone())
+        .ok_or_else(|| ErrorBody::new("no_blob_server", "No blob server is configured."))?;
+    let size_bytes = bytes.len() as u64;
+    let mut tries = 0;
+    loop {
+        match desk.blossom.put(&server, bytes.clone(), media_type, &EventSigner(desk)).await {
+            Ok(blob) => {
+                return Ok(Blob {
+                    url: blob.url,
+                    sha256: blob.sha256,
+                    size_bytes,
+                    media_type: media_type.to_owned(),
+                });
+            }
+            Err(error) if error.is_retryable() && tries < TRIES => {
+                tries += 1;
+                tokio::time::sleep(RETRY).await;
+            }
+            Err(error) => return Err(not_moved("stored", &error)),
+        }
+    }
+}
+
+/// Puts every blob that a request names on its server, out of our own store.
+pub async fn upload_kept(desk: &Inner, blobs: &[Blob]) -> Result<(), ErrorBody> {
+    for blob in blobs {
+        let bytes = kept(desk, &blob.sha256).await.ok_or_else(|| {
+            ErrorBody::new(
+                "blob_gone",
+                format!("The packed input {} is gone.", blob.sha256.short()),
+            )
+        })?;
+        upload(desk, bytes, &blob.media_type).await?;
+    }
+    Ok(())
+}
+
+fn not_moved(what: &str, error: &BlossomError) -> ErrorBody {
+    ErrorBody::new("blob_not_moved", format!("A blob could not be {what}: {error}"))
+}
+
+/// Packs a folder as git would walk it, or takes a file as it is, and keeps it by hash.
+pub async fn pack(desk: &Arc<Inner>, path: PathBuf) -> Result<JobInput, ErrorBody> {
+    let packing = tokio::task::spawn_blocking(move || pack_blocking(&path));
+    let (bytes, media_type) =
+        packing.await.map_err(|error| ErrorBody::new("internal", error.to_string()))??;
+    let sha256 = Sha256Hash::of(&bytes);
+    keep(desk, &sha256, &bytes).await?;
+    Ok(JobInput::Blob { sha256, len: bytes.len() as u64, media_type })
+}
+
+fn pack_blocking(path: &Path) -> Result<(Bytes, String), ErrorBody> {
+    let bad = |message: String| ErrorBody::new("bad_path", message);
+    if path.is_dir() {
+        let packed = snapshot::pack(path, &SnapshotLimits::default())
+            .map_err(|error| bad(error.to_string()))?;
+        return Ok((packed.archive, snapshot::MEDIA_TYPE.to_owned()));
+    }
+    let meta = path.metadata().map_err(|error| bad(format!("{}: {error}", path.display())))?;
+    if meta.len() > LARGEST_FILE_BYTES {
+        return Err(bad(format!("{} is larger than 16 MiB.", path.display())));
+    }
+    let bytes = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
+    Ok((bytes.into(), media_type_of(path).to_owned()))
+}
+
+fn media_type_of(path: &Path) -> &'static str {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("html" | "htm") => "text/html",
+        Some("pdf") => "application/pdf",
+        Some("md" | "markdown") => "text/markdown",
+        Some("txt") => "text/plain",
+        _ => "application/octet-stream",
+    }
+}
+
+fn place(desk: &Inner, sha256: &Sha256Hash) -> PathBuf {
+    desk.home.join(DIR).join(sha256.to_string())
+}
+
+/// A blob of our own store; one whose bytes were changed is no longer that blob.
+pub async fn kept(desk: &Inner, sha256: &Sha256Hash) -> Option<Bytes> {
+    let bytes = tokio::fs::read(place(desk, sha256)).await.ok()?;
+    (Sha256Hash::of(&bytes) == *sha256).then(|| bytes.into())
+}
+
+async fn keep(desk: &Inner, sha256: &Sha256Hash, bytes: &Bytes) -> Result<(), ErrorBody> {
+    desk.home.dir(DIR).map_err(crate::cli::home_error)?;
+    let (path, bytes) = (place(desk, sha256), bytes.clone());
+    tokio::task::spawn_blocking(move || host::home::write_private(&path, &bytes))
+        .await
+        .map_err(|error| ErrorBody::new("internal", error.to_string()))?
+        .map_err(|error| ErrorBody::new("not_written", error.to_string()))
+}
+
+/// Signs Blossom's authorization events with the desk's identity.
+struct EventSigner<'a>(&'a Inner);
+
+impl relay::Signer for EventSigner<'_> {
+    fn sign(
+        &self,
+        draft: nostr::event::EventBuilder,
+    ) -> BoxFuture<'_, Result<nostr::event::Event, SignFault>> {
+        let signed = sign::sign_draft(&self.0.vault, draft);
+        Box::pin(async move { signed })
+    }
+}

@@ -1,0 +1,333 @@
+//! The relay driver: publishes what was committed, and brings in what relays deliver.
+
+use domain::{EffectId, ErrorBody, EventId, RequestId};
+use engine::{Effect, Fact, Input, View, view::ProviderState};
+use host::Pending;
+use nip90::{
+    buyer::{BuyerEffect, BuyerInput, SeenAnswer, effect::PublishRequest},
+    codec::{self, Deletion, Template},
+    provider::{ProviderEffect, ProviderInput, SeenRequest, effect::Publish},
+};
+use nostr::{
+    event::{Event, Kind},
+    filter::{Filter, SingleLetterTag},
+};
+use relay::{
+    NostrClient, Outgoing, Pool, PoolConfig, PublishOptions, RelayFact, RelaySpec, Targets,
+};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::{sync::mpsc, task::JoinSet};
+
+use super::{blobs, effects, harness, ordered, sign, submit::salt};
+use crate::process::Inner;
+
+/// Publications under way at once.
+const AT_ONCE: usize = 256;
+const FACTS: usize = 4_096;
+const PUBLISH_WITHIN: Duration = Duration::from_secs(20);
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
+/// How long an answer is tried before it counts as undeliverable.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(900);
+
+/// Requests to us, and deletions of requests.
+const DEMAND: &str = "demand";
+/// Answers to our own requests.
+const ANSWERS: &str = "answers";
+
+pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody> {
+    let (facts, seen) = mpsc::channel(FACTS);
+    let mut config = PoolConfig::new(Arc::new(desk.egress.clone()), Arc::new(host::clock::now));
+    let vault = Arc::clone(&desk.vault);
+    config.auth_signer =
+        Some(Arc::new(move |draft: nostr::event::EventBuilder| sign::sign_draft(&vault, draft)));
+    let pool = Pool::new(config, facts)
+        .map_err(|error| ErrorBody::new("no_relay_client", error.to_string()))?;
+    let pool: Arc<dyn NostrClient> = Arc::new(pool);
+    let committed = effects(desk, "relay")?;
+    tasks.spawn(follow_settings(Arc::clone(desk), Arc::clone(&pool)));
+    tasks.spawn(listen(Arc::clone(desk), seen));
+    let desk = Arc::clone(desk);
+    tasks.spawn(ordered::run(committed, AT_ONCE, move |pending| {
+        publish(Arc::clone(&desk), Arc::clone(&pool), pending)
+    }));
+    Ok(())
+}
+
+/// Keeps the pool's relays and subscriptions as the view says.
+async fn follow_settings(desk: Arc<Inner>, pool: Arc<dyn NostrClient>) {
+    let mut views = desk.views();
+    let mut relays = BTreeSet::new();
+    let mut kinds: Option<Vec<u16>> = None;
+    let us = sign::public_key(desk.vault.pubkey());
+    let since = host::clock::now().as_secs().saturating_sub(codec::LOOK_BACK_SECS);
+    let answers = Filter::new()
+        .kinds((6_000..=7_000).map(Kind::from))
+        .pubkey(us)
+        .since(nostr::types::Timestamp::from_secs(since));
+    if let Err(error) = pool.subscribe(ANSWERS, vec![answers]) {
+        tracing::error!(%error, "answers cannot be followed");
+    }
+    loop {
+        let view = views.borrow_and_update().clone();
+        let wanted: BTreeSet<_> = view.relays.iter().map(|relay| relay.url.clone()).collect();
+        for url in wanted.difference(&relays) {
+            if let Err(error) = desk.egress.trust(url) {
+                tracing::warn!(url, %error, "a relay's address is not understood");
+            }
+            if let Err(error) = pool.add_relay(&RelaySpec::full(url.clone())) {
+                tracing::warn!(url, %error, "a relay was not added");
+            }
+        }
+        for url in relays.difference(&wanted) {
+            let _was_gone = pool.remove_relay(url);
+            let _not_understood = desk.egress.distrust(url);
+        }
+        relays = wanted;
+        let offered = wanted_kinds(&view);
+        if kinds != offered {
+            match &offered {
+                Some(kinds) => subscribe_demand(pool.as_ref(), kinds),
+                None => pool.unsubscribe(DEMAND),
+            }
+            kinds = offered;
+        }
+        if views.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The kinds we sell, while requests for them are taken.
+fn wanted_kinds(view: &View) -> Option<Vec<u16>> {
+    if !matches!(view.provider.state, ProviderState::Online | ProviderState::Degraded) {
+        return None;
+    }
+    let kinds: Vec<_> = view.provider.offers.iter().map(|offer| offer.kind).collect();
+    if kinds.is_empty() { None } else { Some(kinds) }
+}
+
+fn subscribe_demand(pool: &dyn NostrClient, kinds: &[u16]) {
+    let since = host::clock::now().as_secs().saturating_sub(codec::LOOK_BACK_SECS);
+    let since = nostr::types::Timestamp::from_secs(since);
+    let requests = Filter::new().kinds(kinds.iter().copied().map(Kind::from)).since(since);
+    let deletions = Filter::new()
+        .kind(Kind::from(codec::KIND_DELETION))
+        .custom_tags(SingleLetterTag::LOWERCASE_K, kinds.iter().map(ToString::to_string))
+        .since(since);
+    if let Err(error) = pool.subscribe(DEMAND, vec![requests, deletions]) {
+        tracing::error!(%error, "requests cannot be followed");
+    }
+}
+
+/// Brings what relays say to the loop; new demand waits at the door.
+async fn listen(desk: Arc<Inner>, mut seen: mpsc::Receiver<RelayFact>) {
+    while let Some(fact) = seen.recv().await {
+        let delivered = match fact {
+            RelayFact::State { url, state, detail, .. } => {
+                let state = match state {
+                    relay::RelayState::Connecting => engine::view::RelayState::Connecting,
+                    relay::RelayState::Connected => engine::view::RelayState::Connected,
+                    relay::RelayState::Disconnected => engine::view::RelayState::Disconnected,
+                };
+                let fact = Fact::Relay { url: url.to_string(), state, detail };
+                desk.tell(Input::Fact(fact)).await
+            }
+            RelayFact::Event { url, event, .. } => on_event(&desk, &url, &event).await,
+            RelayFact::BadEvents { url, latest, total, .. } => {
+                tracing::warn!(%url, %latest, total, "a relay sent events that do not hold");
+                Ok(())
+            }
+            RelayFact::Notice { url, text } => {
+                tracing::info!(%url, text, "a relay gave notice");
+                Ok(())
+            }
+            RelayFact::Closed { url, subscription, reason } => {
+                tracing::warn!(%url, %subscription, reason, "a relay ended a subscription");
+                Ok(())
+            }
+            RelayFact::Eose { .. } => Ok(()),
+        };
+        if delivered.is_err() {
+            return;
+        }
+    }
+}
+
+/// An event whose id and signature were verified by the relay client.
+async fn on_event(desk: &Inner, url: &str, event: &Event) -> Result<(), ErrorBody> {
+    let kind = event.kind.as_u16();
+    if codec::is_request(kind) {
+        match SeenRequest::check_event(event, salt()?, url) {
+            Ok(request) => {
+                let objection = request
+                    .request()
+                    .and_then(|asked| harness::objection(kind, &asked.terms));
+                let request = request.with_objection(objection);
+                let input = ProviderInput::RequestSeen(Box::new(request));
+                desk.core.admit(Input::Fact(Fact::Provider(input))).await?;
+            }
+            Err(fault) => tracing::debug!(%url, %fault, "a request does not hold"),
+        }
+    } else if kind == codec::KIND_FEEDBACK || codec::is_result(kind) {
+        match SeenAnswer::check_event(event, salt()?) {
+            Ok(answer) => {
+                let input = BuyerInput::AnswerSeen(Box::new(answer));
+                desk.tell(Input::Fact(Fact::Buyer(input))).await?;
+            }
+            Err(fault) => tracing::debug!(%url, %fault, "an answer does not read"),
+        }
+    } else if let Ok(deletion) = Deletion::parse(event) {
+        let input = ProviderInput::DeletionSeen(deletion);
+        desk.tell(Input::Fact(Fact::Provider(input))).await?;
+    }
+    Ok(())
+}
+
+/// What a publication is for, and how its outcome is told.
+enum Purpose {
+    Job(Publish),
+    Request(RequestId),
+    /// An announcement or a deletion: nobody waits for more than its acknowledgement.
+    Notice,
+}
+
+async fn publish(desk: Arc<Inner>, pool: Arc<dyn NostrClient>, pending: Pending<Effect>) {
+    let Pending { id, effect, .. } = pending;
+    let (purpose, built) = match effect {
+        Effect::Provider(ProviderEffect::Publish(publish)) => {
+            let template = job_template(&desk, &publish).await;
+            (Purpose::Job(publish), template)
+        }
+        Effect::Provider(
+            ProviderEffect::Announce { template } | ProviderEffect::Withdraw { template },
+        ) => (Purpose::Notice, Ok(template)),
+        Effect::Buyer(BuyerEffect::PublishRequest(request)) => {
+            let template = request_template(&desk, &request).await;
+            (Purpose::Request(request.request_id), template)
+        }
+        Effect::Buyer(BuyerEffect::PublishCancel { template, .. }) => {
+            (Purpose::Notice, Ok(template))
+        }
+        other => {
+            tracing::error!(?other, "this effect is not for the relay driver");
+            return;
+        }
+    };
+    let signed = built.and_then(|template| sign::sign_template(&desk.vault, &template));
+    let outcome = match signed {
+        Ok(event) => send(&desk, pool.as_ref(), &event, targets(&desk, &pool, &purpose)).await,
+        Err(error) => Err(error),
+    };
+    report(&desk, id, purpose, outcome).await;
+}
+
+async fn job_template(desk: &Arc<Inner>, publish: &Publish) -> Result<Template, ErrorBody> {
+    let (request, content) = publish.needs();
+    let request = body(desk, request).await?;
+    let content = body(desk, content).await?;
+    publish
+        .template(request.as_deref(), content.as_deref())
+        .map_err(|error| ErrorBody::new("not_built", error.to_string()))
+}
+
+/// The blobs a request names are on the server before the request is out.
+async fn request_template(
+    desk: &Arc<Inner>,
+    request: &PublishRequest,
+) -> Result<Template, ErrorBody> {
+    blobs::upload_kept(desk, &request.blobs).await?;
+    serde_json::from_slice(&desk.body(&request.request).await?)
+        .map_err(|error| ErrorBody::new("not_built", error.to_string()))
+}
+
+/// The bytes of a body, where one is needed.
+async fn body(
+    desk: &Arc<Inner>,
+    reference: Option<&domain::BodyRef>,
+) -> Result<Option<Arc<[u8]>>, ErrorBody> {
+    match reference {
+        None => Ok(None),
+        Some(reference) => desk.body(reference).await.map(Some),
+    }
+}
+
+/// Our relays, and those that the buyer named for this job.
+fn targets(desk: &Inner, pool: &Arc<dyn NostrClient>, purpose: &Purpose) -> Targets {
+    let Purpose::Job(publish) = purpose else { return Targets::All };
+    if publish.extra_relays.is_empty() {
+        return Targets::All;
+    }
+    let mut urls: Vec<_> = desk.view().relays.iter().map(|relay| relay.url.clone()).collect();
+    for url in &publish.extra_relays {
+        if pool.add_relay(&RelaySpec::addressed_only(url.clone())).is_ok() {
+            urls.push(url.clone());
+        }
+    }
+    Targets::Only(urls)
+}
+
+/// Sends until a relay has it, or nobody will take it, or time is up.
+async fn send(
+    desk: &Inner,
+    pool: &dyn NostrClient,
+    event: &Event,
+    targets: Targets,
+) -> Result<(EventId, Vec<String>), ErrorBody> {
+    let id = EventId(event.id.to_bytes());
+    let started = tokio::time::Instant::now();
+    let mut delay = FIRST_RETRY;
+    loop {
+        let options = PublishOptions { timeout: PUBLISH_WITHIN, enough: 1 };
+        let report = pool.publish(Outgoing::from(event), targets.clone(), options).await;
+        if report.is_published() {
+            let accepted = report.accepted.iter().map(|relay| relay.url.to_string()).collect();
+            return Ok((id, accepted));
+        }
+        let none_yet = desk.view().relays.is_empty();
+        let over = started.elapsed() > GIVE_UP_AFTER;
+        if over || !(report.is_retryable() || none_yet) {
+            let why: Vec<_> =
+                report.rejected.iter().map(|r| format!("{}: {}", r.url, r.reason)).collect();
+            return Err(ErrorBody::new("not_published", why.join("; ")));
+        }
+        tokio::time::sleep(delay).await;
+        delay = (delay * 2).min(LONGEST_RETRY);
+    }
+}
+
+async fn report(
+    desk: &Inner,
+    effect: EffectId,
+    purpose: Purpose,
+    outcome: Result<(EventId, Vec<String>), ErrorBody>,
+) {
+    let fact = match (purpose, outcome) {
+        (Purpose::Job(publish), Ok((event_id, accepted))) => {
+            Fact::Provider(ProviderInput::Published {
+                request_id: publish.request_id,
+                slot: publish.slot,
+                event_id,
+                accepted,
+            })
+        }
+        (Purpose::Job(publish), Err(error)) => Fact::Provider(ProviderInput::PublishFailed {
+            request_id: publish.request_id,
+            slot: publish.slot,
+            reason: error.message,
+        }),
+        (Purpose::Request(request_id), Ok((_, accepted))) => {
+            Fact::Buyer(BuyerInput::RequestPublished { request_id, relays: accepted })
+        }
+        (Purpose::Request(request_id), Err(error)) => {
+            Fact::Buyer(BuyerInput::PublishFailed { request_id, reason: error.message })
+        }
+        (Purpose::Notice, outcome) => {
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "an announcement or a deletion was not published");
+            }
+            Fact::Tick
+        }
+    };
+    let _stopping = desk.core.deliver(Input::of_effect(effect, fact)).await;
+}

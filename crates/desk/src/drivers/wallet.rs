@@ -1,0 +1,188 @@
+//! The wallet driver: asks the executor by key, and follows its notices by cursor.
+
+use domain::{EffectId, ErrorBody, IdempotencyKey, Timestamp};
+use engine::{Effect, Fact, Input, WalletEffect, WalletFact, view::WalletState};
+use host::{Pending, ipc::Client};
+use nip90::{buyer::BuyerEffect, provider::ProviderEffect};
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::watch, task::JoinSet};
+use wallet::wire::{self, method};
+
+use super::{effects, ordered};
+use crate::process::Inner;
+
+const AT_ONCE: usize = 128;
+const RECONNECT: Duration = Duration::from_millis(200);
+/// How long a poll for notices may wait; the executor answers as soon as there is one.
+const POLL_MS: u32 = 20_000;
+
+/// The connection while there is one.
+type Link = watch::Receiver<Option<Arc<Client>>>;
+
+pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody> {
+    let committed = effects(desk, "wallet")?;
+    let (connected, link) = watch::channel(None);
+    tasks.spawn(stay_connected(Arc::clone(desk), connected));
+    let desk = Arc::clone(desk);
+    tasks.spawn(ordered::run(committed, AT_ONCE, move |pending| {
+        act(Arc::clone(&desk), link.clone(), pending)
+    }));
+    Ok(())
+}
+
+/// Connects, tells what the node is, follows its notices, and begins again when it went away.
+async fn stay_connected(desk: Arc<Inner>, connected: watch::Sender<Option<Arc<Client>>>) {
+    loop {
+        let error = match Client::connect(desk.services.wallet_dir(), wire::SERVICE).await {
+            Ok(client) => {
+                let client = Arc::new(client);
+                connected.send_replace(Some(Arc::clone(&client)));
+                let lost = follow(&desk, &client).await;
+                connected.send_replace(None);
+                lost
+            }
+            Err(error) => error,
+        };
+        let fact =
+            WalletFact::State { state: WalletState::NotReachable, detail: Some(error.message) };
+        if tell(&desk, fact).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(RECONNECT).await;
+    }
+}
+
+/// Follows one connection until it is lost; gives why.
+async fn follow(desk: &Inner, client: &Client) -> ErrorBody {
+    let outcome = async {
+        let info: wire::Info = client.request(method::INFO, &Value::Null).await?;
+        let newest = info.cursor;
+        tell(desk, WalletFact::Info(info)).await?;
+        // A log that is ahead of the executor belongs to another wallet's past: read anew.
+        let known = desk.view().wallet_cursor;
+        let mut after = if known > newest { 0 } else { known };
+        loop {
+            let query = wire::EventsQuery { after, wait_ms: POLL_MS };
+            let notices: Vec<wire::Notice> = client.request(method::EVENTS, &query).await?;
+            for notice in notices {
+                after = after.max(notice.cursor);
+                tell(desk, WalletFact::Notice(notice)).await?;
+            }
+        }
+    };
+    let outcome: Result<(), ErrorBody> = outcome.await;
+    outcome.err().unwrap_or_else(|| ErrorBody::new("not_reachable", "The executor went away."))
+}
+
+async fn tell(desk: &Inner, fact: WalletFact) -> Result<(), ErrorBody> {
+    desk.tell(Input::Fact(Fact::Wallet(fact))).await
+}
+
+/// What an effect asks of the executor.
+enum Ask {
+    Receive(wire::Receive),
+    Pay(wire::Pay),
+}
+
+impl Ask {
+    fn of(effect: Effect, network_memo: &str) -> Option<Self> {
+        Some(match effect {
+            Effect::Provider(ProviderEffect::MakeInvoice(make)) => Self::Receive(wire::Receive {
+                key: make.key,
+                amount_msat: make.amount_msat,
+                memo: make.memo,
+                expiry_secs: make.expiry_secs,
+            }),
+            Effect::Buyer(BuyerEffect::Pay(pay)) => Self::Pay(wire::Pay {
+                key: pay.key,
+                bolt11: pay.bolt11,
+                amount_msat: pay.amount_msat,
+                max_fee_msat: pay.max_fee_msat,
+            }),
+            Effect::Wallet(WalletEffect::Receive { key, amount_msat, memo, expiry_secs }) => {
+                let memo = if memo.is_empty() { network_memo.to_owned() } else { memo };
+                Self::Receive(wire::Receive { key, amount_msat, memo, expiry_secs })
+            }
+            Effect::Wallet(WalletEffect::Pay { key, bolt11, amount_msat, max_fee_msat }) => {
+                Self::Pay(wire::Pay { key, bolt11, amount_msat, max_fee_msat })
+            }
+            _ => return None,
+        })
+    }
+
+    fn key(&self) -> &IdempotencyKey {
+        match self {
+            Self::Receive(receive) => &receive.key,
+            Self::Pay(pay) => &pay.key,
+        }
+    }
+
+    async fn send(&self, client: &Client, now: Timestamp) -> Result<wire::Payment, ErrorBody> {
+        match self {
+            Self::Receive(receive) => {
+                let invoice: wire::Invoice = client.request(method::RECEIVE, receive).await?;
+                Ok(invoiced(receive, invoice, now))
+            }
+            Self::Pay(pay) => client.request(method::PAY, pay).await,
+        }
+    }
+}
+
+/// Asks until the executor has answered. Asking again is safe: the key makes it the same payment.
+async fn act(desk: Arc<Inner>, mut link: Link, pending: Pending<Effect>) {
+    let Pending { id, effect, .. } = pending;
+    let Some(ask) = Ask::of(effect, "Pilothouse") else {
+        tracing::error!(effect = %id, "this effect is not for the wallet");
+        return;
+    };
+    loop {
+        let client = match link.wait_for(Option::is_some).await {
+            Ok(client) => client.clone(),
+            Err(_) => return,
+        };
+        let Some(client) = client else { continue };
+        match ask.send(&client, host::clock::now()).await {
+            Ok(payment) => return report(&desk, id, WalletFact::Accepted(payment)).await,
+            Err(error) if error.retryable => tokio::time::sleep(RECONNECT).await,
+            Err(error) => {
+                let key = ask.key().clone();
+                return report(&desk, id, WalletFact::Refused { key, error }).await;
+            }
+        }
+    }
+}
+
+async fn report(desk: &Inner, effect: EffectId, fact: WalletFact) {
+    let _stopping = desk.core.deliver(Input::of_effect(effect, Fact::Wallet(fact))).await;
+}
+
+fn invoiced(asked: &wire::Receive, invoice: wire::Invoice, now: Timestamp) -> wire::Payment {
+    wire::Payment {
+        key: invoice.key,
+        direction: wire::Direction::In,
+        state: wire::PaymentState::Pending,
+        amount_msat: invoice.amount_msat,
+        fee_msat: None,
+        payment_hash: Some(invoice.payment_hash),
+        preimage: None,
+        bolt11: Some(invoice.bolt11),
+        memo: asked.memo.clone(),
+        created_at: now,
+        updated_at: now,
+        expires_at: Some(invoice.expires_at),
+        detail: None,
+    }
+}
+
+/// Asks the executor for its newest balance and waits until the view has it.
+pub async fn refresh(desk: &Inner) -> Result<(), ErrorBody> {
+    let client = Client::connect(desk.services.wallet_dir(), wire::SERVICE).await?;
+    let info: wire::Info = client.request(method::REFRESH, &json!({})).await?;
+    let Some(balance) = info.balance else { return tell(desk, WalletFact::Info(info)).await };
+    tell(desk, WalletFact::Info(info)).await?;
+    let mut views = desk.views();
+    let shown = views.wait_for(|view| view.wallet.balance_msat == Some(balance.spendable_msat));
+    let _superseded = tokio::time::timeout(Duration::from_secs(2), shown).await;
+    Ok(())
+}

@@ -1,0 +1,318 @@
+//! The desk process: builds every part, joins them, and takes them apart again.
+
+use domain::{BodyRef, ErrorBody, Network, RequestId};
+use engine::{
+    Command, Fact, Input, Query, Reply, State, View,
+    view::{Answer, EventDetail},
+};
+use host::{Core, CoreOptions, Home, HomeLock, Signer, ipc, logging};
+use net::{Blossom, Egress};
+use serde_json::Value;
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+use store::{OpenOptions, Reader, Store};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
+use vault::Vault;
+
+use crate::{control, drivers, identity, port::Port, services::Services, storage};
+
+/// How a desk is started.
+#[derive(Debug)]
+pub struct Options {
+    pub home: Home,
+    pub network: Network,
+    pub practice_join: Option<PathBuf>,
+    /// Nothing on standard error but warnings (a window shows the rest).
+    pub quiet: bool,
+}
+
+type DeskCore = Core<State, View>;
+type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// What the control socket, the window and the drivers share.
+pub struct Inner {
+    pub(crate) core: DeskCore,
+    pub(crate) home: Home,
+    pub(crate) network: Network,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) services: Services,
+    pub(crate) egress: Egress,
+    pub(crate) blossom: Blossom,
+    reader: Mutex<Reader>,
+    shutdown: Notify,
+    wake: OnceLock<Wake>,
+}
+
+/// A running desk.
+pub struct Desk {
+    inner: Arc<Inner>,
+    tasks: JoinSet<()>,
+    server: Option<ipc::Server>,
+    _lock: HomeLock,
+}
+
+/// Opens the log of this home under the vault's key.
+pub fn open_store(home: &Home, vault: &Vault) -> Result<Store, ErrorBody> {
+    let options = OpenOptions { body_key: *vault.body_key() };
+    Store::open(&home.join(storage::DATABASE), options)
+        .map_err(|error| ErrorBody::new("log_not_opened", error.to_string()))
+}
+
+impl Desk {
+    /// Starts everything; the provider stays offline until the operator goes online.
+    pub async fn start(options: Options) -> Result<Self, ErrorBody> {
+        let Options { home, network, practice_join, quiet } = options;
+        if network != Network::Practice {
+            return Err(ErrorBody::refused(
+                "network_not_offered",
+                format!("The {network} network is not offered yet; nothing was started."),
+            )
+            .hint("Leave --network out to use the practice network."));
+        }
+        let lock = home.lock("pilothouse").map_err(crate::cli::home_error)?;
+        let log = home.join("pilothouse.log");
+        logging::start(&logging::LogOptions {
+            file: Some(&log),
+            stderr: if quiet { "error" } else { "warn" },
+        })
+        .map_err(|error| ErrorBody::new("home_not_usable", error.to_string()))?;
+        if let Some(address) = &practice_join {
+            crate::practice::remember_joined(&home, address)?;
+        }
+        let vault = Arc::new(identity::open_or_create(&home, network)?);
+        let core = spawn_core(&home, &vault)?;
+        let reader = open_reader(&home, &vault)?;
+        let egress = Egress::default();
+        let inner = Arc::new(Inner {
+            blossom: Blossom::new(egress.clone(), Arc::new(host::clock::now)),
+            egress,
+            services: Services::new(&home),
+            core,
+            home,
+            network,
+            vault,
+            reader: Mutex::new(reader),
+            shutdown: Notify::new(),
+            wake: OnceLock::new(),
+        });
+        let first_start = inner.view().log.events == 0;
+        inner.tell(Input::started(env!("CARGO_PKG_VERSION"), network)).await?;
+        inner.tell(Input::Fact(Fact::Identity(identity::fact(&inner.vault)))).await?;
+        inner.tell(Input::Fact(Fact::RelaysRecounted)).await?;
+        inner.tell(Input::Fact(Fact::WalletRechecked)).await?;
+        if first_start {
+            for offer in drivers::harness::first_offers() {
+                inner.command(Command::OfferSet(offer)).await?;
+            }
+        }
+        let mut tasks = JoinSet::new();
+        drivers::spawn(&inner, &mut tasks)?;
+        crate::services::spawn(&inner, &mut tasks)?;
+        let handler = Arc::new(control::Control::new(Arc::clone(&inner)));
+        let server = ipc::serve(inner.home.root(), control::SOCKET, handler)
+            .map_err(|error| ErrorBody::new("no_control_socket", error.to_string()))?;
+        Ok(Self { inner, tasks, server: Some(server), _lock: lock })
+    }
+
+    pub fn home(&self) -> &Home {
+        &self.inner.home
+    }
+
+    /// What the window holds; call inside the runtime.
+    pub fn port(&self) -> Port {
+        Port::new(Arc::clone(&self.inner))
+    }
+
+    pub fn failure(&self) -> watch::Receiver<Option<ErrorBody>> {
+        self.inner.core.failure()
+    }
+
+    /// Until somebody asked over the control socket to stop.
+    pub async fn shutdown_asked(&self) {
+        self.inner.shutdown.notified().await;
+    }
+
+    /// Stops the drivers, commits what waits, stops our programs.
+    pub async fn stop(mut self) -> Result<(), ErrorBody> {
+        let failed = self.inner.core.failure().borrow().clone();
+        self.server.take();
+        self.tasks.shutdown().await;
+        self.inner.services.stop().await;
+        self.inner.core.shutdown().await;
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+fn spawn_core(home: &Home, vault: &Arc<Vault>) -> Result<DeskCore, ErrorBody> {
+    let store = open_store(home, vault)?;
+    let signer = Arc::clone(vault);
+    let options = CoreOptions {
+        store,
+        snapshot_schema: engine::SNAPSHOT_SCHEMA,
+        view: Box::new(|state: &State, log| {
+            let checkpoint = log.checkpoint.as_ref();
+            engine::view_of(
+                state,
+                log.position,
+                checkpoint.map(|head| (head.size, head.at)),
+                host::clock::now(),
+            )
+        }),
+        project: engine_rows,
+        signer: Some(Signer {
+            pubkey: vault.pubkey(),
+            sign: Box::new(move |digest| signer.sign_digest(digest)),
+        }),
+    };
+    Core::spawn(options, engine::ADAPTERS)
+        .map_err(|error| ErrorBody::new("log_not_opened", error.to_string()))
+}
+
+/// The engine's rows in the store's words.
+pub(crate) fn engine_rows(
+    state: &State,
+    event: &domain::Recorded<engine::Event>,
+) -> Vec<store::ViewRow> {
+    engine::project(state, event)
+        .into_iter()
+        .map(|row| store::ViewRow {
+            table: row.table,
+            key: row.key,
+            sort_key: i64::try_from(row.sort.0).unwrap_or(i64::MAX),
+            json: row.json,
+        })
+        .collect()
+}
+
+fn open_reader(home: &Home, vault: &Vault) -> Result<Reader, ErrorBody> {
+    Reader::open(&home.join(storage::DATABASE), Some(&*vault.body_key()))
+        .map_err(|error| ErrorBody::new("log_not_opened", error.to_string()))
+}
+
+impl Inner {
+    pub fn view(&self) -> Arc<View> {
+        self.core.view().borrow().clone()
+    }
+
+    pub fn views(&self) -> watch::Receiver<Arc<View>> {
+        self.core.view()
+    }
+
+    /// Brings a command; the answer comes after its commit.
+    pub async fn command(&self, command: Command) -> Result<Reply, ErrorBody> {
+        let input = drivers::submit::complete(command)?;
+        let reply = self.core.ask(input).await?;
+        Ok(reply.unwrap_or(Reply::Done))
+    }
+
+    /// Reports a fact that no effect waits for.
+    pub async fn tell(&self, input: Input) -> Result<(), ErrorBody> {
+        Ok(self.core.deliver(domain::Delivery::new(input)).await?)
+    }
+
+    /// Runs `read` on the log's reader, off the async threads.
+    pub async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Reader) -> Result<T, ErrorBody> + Send + 'static,
+    ) -> Result<T, ErrorBody> {
+        let inner = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            read(&inner.reader.lock().unwrap_or_else(PoisonError::into_inner))
+        })
+        .await
+        .map_err(|error| ErrorBody::new("internal", error.to_string()))?
+    }
+
+    /// The bytes of a body; one that was forgotten is an error.
+    pub async fn body(self: &Arc<Self>, reference: &BodyRef) -> Result<Arc<[u8]>, ErrorBody> {
+        let reference = reference.clone();
+        self.read(move |reader| {
+            let body = reader.body(&reference).map_err(storage::error)?;
+            body.map(|body| body.bytes)
+                .ok_or_else(|| ErrorBody::new("body_gone", "The content was deleted."))
+        })
+        .await
+    }
+
+    pub async fn query(self: &Arc<Self>, query: Query) -> Answer {
+        self.read(move |reader| answer(reader, &query)).await.unwrap_or_else(Answer::Failed)
+    }
+
+    pub async fn page(
+        self: &Arc<Self>,
+        table: &'static str,
+        count: u32,
+    ) -> Result<Vec<Value>, ErrorBody> {
+        self.read(move |reader| storage::view_page(reader, table, None, count)).await
+    }
+
+    pub async fn job_row(self: &Arc<Self>, id: RequestId) -> Result<Option<Value>, ErrorBody> {
+        self.read(move |reader| storage::job_row(reader, id)).await
+    }
+
+    /// The result of a bought job as text, where it is one that people can read.
+    pub async fn result_text(self: &Arc<Self>, id: RequestId) -> Option<String> {
+        drivers::results::text(self, id).await
+    }
+
+    /// Asks the executor for its newest balance and waits until the view has it.
+    pub async fn refresh_wallet(&self) -> Result<(), ErrorBody> {
+        drivers::wallet::refresh(self).await
+    }
+
+    pub fn ask_shutdown(&self) {
+        self.shutdown.notify_one();
+    }
+
+    pub fn set_wake(&self, wake: Wake) {
+        let _set_once = self.wake.set(wake);
+    }
+
+    pub fn wake(&self) {
+        if let Some(wake) = self.wake.get() {
+            wake();
+        }
+    }
+
+    pub fn seed_words(&self) -> Result<Vec<String>, ErrorBody> {
+        identity::words(&self.vault)
+    }
+}
+
+fn answer(reader: &Reader, query: &Query) -> Result<Answer, ErrorBody> {
+    Ok(match query {
+        Query::Log { from, count, filter: None } => Answer::Log {
+            total: reader.last_position().map_err(storage::error)?,
+            rows: storage::rows_from(reader, *from, *count)?,
+        },
+        Query::Log { count, filter: Some(filter), .. } => {
+            let rows = storage::newest_rows(reader, *count, Some(filter))?;
+            Answer::Log { total: rows.len() as u64, rows }
+        }
+        Query::Event { position } => {
+            let detail = reader.event(*position).map_err(storage::error)?.ok_or_else(|| {
+                ErrorBody::new("no_such_event", format!("There is no event {position}."))
+            })?;
+            let envelope = detail.event.envelope().map_err(storage::error)?;
+            Answer::Event(EventDetail {
+                row: storage::row(&detail.event)?,
+                hash: detail.event.hash,
+                prev: envelope.prev,
+                cause: envelope.cause.map(|cause| cause.to_string()),
+                pending_effects: detail.pending.iter().map(|row| row.id.to_string()).collect(),
+                json: String::from_utf8_lossy(&detail.event.canonical).into_owned(),
+            })
+        }
+        Query::Jobs { before, count } => Answer::Jobs {
+            jobs: storage::typed_page(reader, engine::table::JOBS, *before, *count)?,
+        },
+        Query::Payments { before, count } => Answer::Payments {
+            payments: storage::typed_page(reader, engine::table::PAYMENTS, *before, *count)?,
+        },
+    })
+}

@@ -1,0 +1,214 @@
+//! Our own programs: the practice network and the wallet's executor, started, joined and watched.
+
+use domain::ErrorBody;
+use engine::{Command, Fact, Input, event::ServiceChanged, view::ServiceState};
+use host::{
+    Home,
+    supervise::{self, Phase, Program, Supervisor},
+};
+use serde_json::{Value, json};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+use tokio::{sync::watch, task::JoinSet};
+use wallet::wire;
+
+use crate::{practice, process::Inner};
+
+/// Folder of the executor below a desk's home.
+pub const WALLET_DIR: &str = "wallet";
+const RETRY: Duration = Duration::from_millis(100);
+const JOIN_RETRY: Duration = Duration::from_secs(1);
+
+/// The programs of one desk.
+pub struct Services {
+    running: Mutex<Vec<Supervisor>>,
+    wallet_dir: PathBuf,
+    practice: OnceLock<practice::Rendezvous>,
+}
+
+impl Services {
+    pub fn new(home: &Home) -> Self {
+        Self {
+            running: Mutex::new(Vec::new()),
+            wallet_dir: home.join(WALLET_DIR),
+            practice: OnceLock::new(),
+        }
+    }
+
+    /// Where the executor's control socket is.
+    pub fn wallet_dir(&self) -> &Path {
+        &self.wallet_dir
+    }
+
+    /// The practice network, once it has answered.
+    pub fn practice(&self) -> Option<&practice::Rendezvous> {
+        self.practice.get()
+    }
+
+    fn keep(&self, supervisor: Supervisor) {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).push(supervisor);
+    }
+
+    /// Ends every program, the executor before the network it stands on.
+    pub async fn stop(&self) {
+        let running =
+            std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        for supervisor in running.into_iter().rev() {
+            supervisor.stop().await;
+        }
+    }
+}
+
+/// Starts what this desk needs and keeps the log told of it.
+pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody> {
+    if practice::is_own(&desk.home) {
+        let dir = desk.home.dir(practice::DIR).map_err(crate::cli::home_error)?;
+        let program = Program {
+            name: "practice",
+            path: supervise::find("pilothouse-practice")?,
+            args: vec!["--dir".into(), dir.clone().into(), "--exit-with-parent".into()],
+            output: dir.join("practice.out"),
+            env: crash_env("PILOTHOUSE_PRACTICE_CRASH_AT"),
+        };
+        start(desk, program, tasks);
+    }
+    let wallet = supervise::find("pilothouse-wallet")?;
+    let desk = Arc::clone(desk);
+    tasks.spawn(async move {
+        if let Err(error) = connect(&desk, wallet).await {
+            tracing::error!(%error, "the wallet could not be started");
+        }
+    });
+    Ok(())
+}
+
+/// Starts one program and reports what it does.
+fn start(desk: &Arc<Inner>, program: Program, tasks: &mut JoinSet<()>) {
+    let name = program.name;
+    let supervisor = Supervisor::start(program);
+    let status = supervisor.status();
+    desk.services.keep(supervisor);
+    tasks.spawn(report(Arc::clone(desk), name, status));
+}
+
+async fn report(
+    desk: Arc<Inner>,
+    name: &'static str,
+    mut status: watch::Receiver<supervise::Status>,
+) {
+    loop {
+        let seen = status.borrow_and_update().clone();
+        let state = match seen.phase {
+            Phase::Running => ServiceState::Running,
+            Phase::Restarting if seen.restarts == 0 => ServiceState::Starting,
+            Phase::Restarting => ServiceState::Restarting,
+            Phase::Stopped => ServiceState::Stopped,
+        };
+        let changed = ServiceChanged {
+            name: name.to_owned(),
+            state,
+            restarts: seen.restarts,
+            detail: seen.detail,
+        };
+        if desk.tell(Input::Fact(Fact::Service(changed))).await.is_err() {
+            return;
+        }
+        if status.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits for the practice network, then starts the executor on its chain.
+async fn connect(desk: &Arc<Inner>, wallet: PathBuf) -> Result<(), ErrorBody> {
+    let address = practice::address(&desk.home);
+    let network = loop {
+        match practice::read(&address) {
+            Ok(network) if network.chain.is_some() => break network,
+            _ => tokio::time::sleep(RETRY).await,
+        }
+    };
+    desk.command(Command::RelayAdd { url: network.relay_url.clone() }).await?;
+    let not_trusted = |error: net::GateError| ErrorBody::new("bad_address", error.to_string());
+    desk.egress.trust(&network.blossom_url).map_err(not_trusted)?;
+    let server = Fact::BlobServer { url: network.blossom_url.clone() };
+    desk.tell(Input::Fact(server)).await?;
+    let dir = desk.home.dir(WALLET_DIR).map_err(crate::cli::home_error)?;
+    write_chain_file(&dir, &network)?;
+    let _set_once = desk.services.practice.set(network);
+    let program = Program {
+        name: "executor",
+        path: wallet,
+        args: vec![
+            "--home".into(),
+            desk.home.root().into(),
+            "--network".into(),
+            desk.network.as_str().into(),
+            "--exit-with-parent".into(),
+        ],
+        output: dir.join("wallet.out"),
+        env: crash_env("PILOTHOUSE_WALLET_CRASH_AT"),
+    };
+    let mut tasks = JoinSet::new();
+    start(desk, program, &mut tasks);
+    tasks.spawn(keep_joined(Arc::clone(desk)));
+    tasks.join_all().await;
+    Ok(())
+}
+
+/// What the executor reads its chain source and its peer from.
+fn write_chain_file(dir: &Path, network: &practice::Rendezvous) -> Result<(), ErrorBody> {
+    let Some(chain) = &network.chain else { return Ok(()) };
+    let not_read = |error: std::io::Error| {
+        ErrorBody::new("practice_not_reachable", format!("The chain's password: {error}"))
+    };
+    let password = std::fs::read_to_string(&chain.rpc_password_path).map_err(not_read)?;
+    let peers: Vec<_> = network
+        .counterparty
+        .iter()
+        .map(|peer| format!("{}@{}", peer.node_id, peer.address))
+        .collect();
+    let file = json!({
+        "host": chain.rpc_host, "port": chain.rpc_port, "user": chain.rpc_user,
+        "password": password.trim(), "peers": peers,
+    });
+    host::home::write_private(&dir.join("chain.json"), file.to_string().as_bytes())
+        .map_err(|error| ErrorBody::new("not_written", error.to_string()))
+}
+
+/// Debug builds pass a chosen fault point on to one program of ours.
+fn crash_env(name: &str) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
+    match std::env::var_os(name) {
+        Some(at) if cfg!(debug_assertions) => vec![("PILOTHOUSE_CRASH_AT".into(), at)],
+        _ => Vec::new(),
+    }
+}
+
+/// Asks the counterparty for a channel to our node; asking again changes nothing there.
+async fn keep_joined(desk: Arc<Inner>) {
+    loop {
+        match join(&desk).await {
+            Ok(()) => {
+                tracing::info!("joined the practice network");
+                return;
+            }
+            Err(error) => tracing::debug!(%error, "not joined yet"),
+        }
+        tokio::time::sleep(JOIN_RETRY).await;
+    }
+}
+
+async fn join(desk: &Arc<Inner>) -> Result<(), ErrorBody> {
+    let executor = host::ipc::Client::connect(desk.services.wallet_dir(), wire::SERVICE).await?;
+    let info = executor.call(wire::method::INFO, Value::Null).await?;
+    let network = practice::connect(&desk.home).await?;
+    let name = desk.vault.pubkey().short();
+    let join = json!({
+        "node_id": info["node_id"], "address": info["listening_address"], "name": name,
+    });
+    network.call("join", join).await?;
+    Ok(())
+}
