@@ -1,6 +1,6 @@
 //! Appending: one batch, one transaction, one sync.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use domain::{EffectId, EventHash, StreamId, merkle::Frontier};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use crate::{
     bodies, chain,
     error::AppendError,
-    rows::{Batch, Committed, Head, NewEvent},
+    rows::{Batch, Committed, Head, NewEvent, OutboxRow, Retry},
     store::{Store, Tip, bytes32, class_number, find_tip, unsigned},
 };
 
@@ -20,8 +20,8 @@ struct Stage<'s> {
     next_stream_id: i64,
     last_position: u64,
     frontier: Frontier,
-    /// Positions of this batch's events, by stream and seq.
-    placed: HashMap<(i64, u64), u64>,
+    /// Where each event of the batch was put; none where it was there already.
+    placed: Vec<Option<u64>>,
 }
 
 impl Store {
@@ -40,7 +40,7 @@ impl Store {
             next_stream_id: self.next_stream_id,
             last_position: self.last_position,
             frontier: self.frontier.clone(),
-            placed: HashMap::new(),
+            placed: Vec::with_capacity(batch.events.len()),
         };
         stage.events(&batch.events)?;
         bodies::record(&transaction, &self.seal, &batch.bodies)?;
@@ -65,8 +65,8 @@ impl Stage<'_> {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?;
         for event in events {
-            let NewEvent { stream, seq, hash, canonical } = event;
-            let tip = self.tip(stream)?;
+            let NewEvent { stream, seq, .. } = event;
+            let tip = self.tip(event)?;
             let expected = tip.head.seq + 1;
             if *seq == 0 || *seq > expected {
                 return Err(AppendError::Gap { stream: stream.clone(), expected, offered: *seq });
@@ -74,52 +74,58 @@ impl Stage<'_> {
             if *seq < expected {
                 let tip = tip.clone();
                 self.check_same(&tip, event)?;
+                self.placed.push(None);
                 continue;
             }
-            let broken = |why| AppendError::BrokenChain { stream: stream.clone(), seq: *seq, why };
-            chain::stands_at(canonical, &tip.escaped, *seq, &tip.head.hash).map_err(broken)?;
-            if EventHash::of(canonical) != *hash {
-                return Err(broken("its bytes do not have its hash"));
-            }
-            tip.head = Head { seq: *seq, hash: *hash };
-            let id = tip.id;
-            if *seq == 1 {
-                self.connection
-                    .prepare_cached("INSERT INTO streams (id, name) VALUES (?1, ?2)")?
-                    .execute(params![id, stream.as_str()])?;
-            }
-            let position = self.last_position + 1;
-            self.frontier.push(hash);
+            chain::stands_at(event.canonical(), &tip.escaped, *seq, &tip.head.hash).map_err(
+                |why| AppendError::BrokenChain { stream: stream.clone(), seq: *seq, why },
+            )?;
+            tip.head = event.head();
+            let stream_id = tip.id;
+            self.last_position += 1;
+            self.frontier.push(&event.hash());
             let peak = self.frontier.newest_peak().expect("BUG: a leaf was pushed");
             insert.execute(params![
-                position as i64,
-                id,
+                self.last_position as i64,
+                stream_id,
                 *seq as i64,
-                hash.0.as_slice(),
+                event.hash().0.as_slice(),
                 peak.0.as_slice(),
-                canonical.as_ref()
+                event.canonical()
             ])?;
-            self.placed.insert((id, *seq), position);
-            self.last_position = position;
+            self.placed.push(Some(self.last_position));
         }
         Ok(())
     }
 
-    fn tip(&mut self, stream: &StreamId) -> Result<&mut Tip, AppendError> {
-        if !self.tips.contains_key(stream) {
-            let known = match self.known.get(stream) {
-                Some(tip) => Some(tip.clone()),
-                None => find_tip(self.connection, stream)?,
-            };
-            let tip = known.unwrap_or_else(|| {
-                let id = self.next_stream_id;
-                self.next_stream_id += 1;
-                let escaped = chain::escaped(stream).into();
-                Tip { id, head: Head::EMPTY, escaped }
-            });
-            self.tips.insert(stream.clone(), tip);
+    /// Where the event's stream stands. A stream begins with the first event that is offered to it.
+    fn tip(&mut self, event: &NewEvent) -> Result<&mut Tip, AppendError> {
+        let entry = match self.tips.entry(event.stream.clone()) {
+            Entry::Occupied(entry) => return Ok(entry.into_mut()),
+            Entry::Vacant(entry) => entry,
+        };
+        if let Some(tip) = self.known.get(&event.stream) {
+            return Ok(entry.insert(tip.clone()));
         }
-        Ok(self.tips.get_mut(stream).expect("BUG: it was put there"))
+        if event.seq == 1 {
+            let id = self.next_stream_id;
+            let mut begin = self.connection.prepare_cached(
+                "INSERT INTO streams (id, name) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING",
+            )?;
+            if begin.execute(params![id, event.stream.as_str()])? == 1 {
+                self.next_stream_id += 1;
+                let escaped = chain::escaped(&event.stream).into();
+                return Ok(entry.insert(Tip { id, head: Head::EMPTY, escaped }));
+            }
+        }
+        match find_tip(self.connection, &event.stream)? {
+            Some(tip) => Ok(entry.insert(tip)),
+            None => Err(AppendError::Gap {
+                stream: event.stream.clone(),
+                expected: 1,
+                offered: event.seq,
+            }),
+        }
     }
 
     /// The same event again is no change; another one at its place is a conflict.
@@ -134,30 +140,36 @@ impl Stage<'_> {
                 bytes32(row, 0).map(EventHash)
             })?
         };
-        if recorded == event.hash {
+        if recorded == event.hash() {
             return Ok(());
         }
         Err(AppendError::Conflict {
             stream: event.stream.clone(),
             seq: event.seq,
             recorded,
-            offered: event.hash,
+            offered: event.hash(),
         })
     }
 
-    fn outbox(&mut self, batch: &Batch) -> Result<(), AppendError> {
+    fn outbox(&self, batch: &Batch) -> Result<(), AppendError> {
         let connection = self.connection;
         let mut insert = connection.prepare_cached(
-            "INSERT INTO outbox (id, adapter, class, json) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO outbox (id, adapter, class, json) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (id) DO NOTHING",
         )?;
-        for row in &batch.outbox {
-            match self.place(&row.id)? {
-                None => return Err(AppendError::EffectWithoutEvent(row.id.clone())),
-                Some(Place::Earlier(_)) => {}
-                Some(Place::Now(id)) => {
-                    let class = class_number(row.class);
-                    insert.execute(params![id, row.adapter, class, row.json])?;
+        // Effects come in the order of their events: the search goes on where it was.
+        let (events, mut at) = (&batch.events, 0);
+        for OutboxRow { id, adapter, class, json } in &batch.outbox {
+            let is_its = |event: &NewEvent| event.seq == id.seq && event.stream == id.stream;
+            match (at..events.len()).chain(0..at).find(|index| is_its(&events[*index])) {
+                Some(index) => {
+                    at = index;
+                    let Some(position) = self.placed[index] else { continue };
+                    let row = outbox_id(position, id.index)?;
+                    insert.execute(params![row, adapter, class_number(*class), json])?;
                 }
+                None if self.row_of(id)?.is_some() => {}
+                None => return Err(AppendError::EffectWithoutEvent(id.clone())),
             }
         }
         if !batch.retries.is_empty() {
@@ -165,41 +177,40 @@ impl Stage<'_> {
                 "UPDATE outbox SET attempts = attempts + 1, next_try = ?2, dead = ?3, why = ?4
                  WHERE id = ?1",
             )?;
-            for row in &batch.retries {
-                if let Some(place) = self.place(&row.id)? {
-                    let next_try = signed(row.next_try.0)?;
-                    retry.execute(params![place.id(), next_try, row.dead, row.why])?;
+            for Retry { id, next_try, dead, why } in &batch.retries {
+                if let Some(row) = self.row_of(id)? {
+                    retry.execute(params![row, signed(next_try.0)?, dead, why])?;
                 }
             }
         }
         if !batch.acknowledged.is_empty() {
             let mut delete = connection.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
             for id in &batch.acknowledged {
-                if let Some(place) = self.place(id)? {
-                    delete.execute([place.id()])?;
+                if let Some(row) = self.row_of(id)? {
+                    delete.execute([row])?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Where an effect's row is, by where its event is.
-    fn place(&self, effect: &EffectId) -> Result<Option<Place>, AppendError> {
-        let tip = match self.tips.get(&effect.stream).or_else(|| self.known.get(&effect.stream)) {
-            Some(tip) => Some(tip.id),
-            None => find_tip(self.connection, &effect.stream)?.map(|tip| tip.id),
+    /// The outbox row that an effect has or would have, by the position of its event.
+    fn row_of(&self, effect: &EffectId) -> Result<Option<i64>, AppendError> {
+        let tip = self.tips.get(&effect.stream).or_else(|| self.known.get(&effect.stream));
+        let stream_id = match tip {
+            Some(tip) => tip.id,
+            None => match find_tip(self.connection, &effect.stream)? {
+                Some(tip) => tip.id,
+                None => return Ok(None),
+            },
         };
-        let Some(stream_id) = tip else { return Ok(None) };
-        if let Some(position) = self.placed.get(&(stream_id, effect.seq)) {
-            return Ok(Some(Place::Now(outbox_id(*position, effect.index)?)));
-        }
         let mut statement = self
             .connection
             .prepare_cached("SELECT position FROM events WHERE stream_id = ?1 AND seq = ?2")?;
         let position = statement
             .query_row(params![stream_id, signed(effect.seq)?], |row| unsigned(row, 0))
             .optional()?;
-        position.map(|position| Ok(Place::Earlier(outbox_id(position, effect.index)?))).transpose()
+        position.map(|position| outbox_id(position, effect.index)).transpose()
     }
 
     fn views(&self, batch: &Batch) -> Result<(), AppendError> {
@@ -221,20 +232,6 @@ impl Stage<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// The row of an effect whose event is in this batch, or was recorded earlier.
-enum Place {
-    Now(i64),
-    Earlier(i64),
-}
-
-impl Place {
-    const fn id(&self) -> i64 {
-        match self {
-            Self::Now(id) | Self::Earlier(id) => *id,
-        }
     }
 }
 

@@ -208,7 +208,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// Measures in `dir`, which must be on the disk that is meant, and leaves its files there.
 pub fn run(dir: &Path, plan: &Plan) -> Result<Report, BenchError> {
     std::fs::create_dir_all(dir)?;
-    let canonical = Source::new().next()?.canonical;
+    let canonical = Arc::from(Source::new().next()?.canonical());
     let mut raw = Raw::new(&dir.join("raw"))?;
     let mut append = Vec::new();
     let mut largest: Option<Store> = None;

@@ -4,21 +4,35 @@ use std::sync::Arc;
 
 use domain::{Body, EffectId, EventHash, RepeatClass, StreamId, Timestamp};
 
-/// One event as it is recorded. `hash` is the SHA-256 of `canonical`; the canonical bytes name the
-/// same stream and seq, and as `prev` the hash of the stream's head.
+/// One event as it is recorded. Its canonical bytes name the same stream and seq, and as `prev` the
+/// hash of the stream's head.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
     pub stream: StreamId,
     /// Counts from 1 in its stream.
     pub seq: u64,
-    pub hash: EventHash,
-    pub canonical: Arc<[u8]>,
+    hash: EventHash,
+    canonical: Arc<[u8]>,
 }
 
 impl NewEvent {
-    /// The event of these canonical bytes.
+    /// The event of these canonical bytes, with their hash.
     pub fn new(stream: StreamId, seq: u64, canonical: Arc<[u8]>) -> Self {
         Self { stream, seq, hash: EventHash::of(&canonical), canonical }
+    }
+
+    /// SHA-256 of the canonical bytes.
+    pub fn hash(&self) -> EventHash {
+        self.hash
+    }
+
+    pub fn canonical(&self) -> &[u8] {
+        &self.canonical
+    }
+
+    /// Where its stream stands after it.
+    pub fn head(&self) -> Head {
+        Head { seq: self.seq, hash: self.hash }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use domain::{EffectId, EventHash, RepeatClass, Sha256Hash, StreamId, Timestamp, merkle::Frontier};
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row, config::DbConfig};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -233,6 +233,8 @@ impl Store {
 /// Settings of the writing connection. WAL with FULL: a commit is on the disk when it returns.
 pub(crate) fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.set_prepared_statement_cache_capacity(64);
+    // Plans depend on the schema alone: without this, new values make SQLite plan again.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;

@@ -190,8 +190,8 @@ impl Model {
             let event = event(&stream, self.head(&stream), &format!("{n}"), &[]);
             let rows: Vec<OutboxRow> =
                 (0..if n % 2 == 0 { effects } else { 0 }).map(|i| effect(&event, i)).collect();
-            self.heads.insert(stream, Head { seq: event.seq, hash: event.hash });
-            self.log.push((self.log.len() as u64 + 1, event.hash));
+            self.heads.insert(stream, event.head());
+            self.log.push((self.log.len() as u64 + 1, event.hash()));
             self.pending.extend(rows.iter().map(|row| row.id.clone()));
             batch.outbox.extend(rows);
             batch.events.push(event);

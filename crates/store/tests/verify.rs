@@ -37,7 +37,7 @@ fn log(path: &Path) -> Store {
         let mut all = Vec::new();
         for (stream, head) in streams.iter().zip(&mut heads) {
             let event = event(stream, *head, &format!("round {round}"), &[]);
-            *head = Head { seq: event.seq, hash: event.hash };
+            *head = event.head();
             all.push(event);
         }
         store.append(&batch(all)).unwrap();
@@ -96,7 +96,7 @@ fn an_event_rewritten_with_its_hash_breaks_the_chain_after_it() {
     assert_eq!(store.head(&detail.stream).unwrap().seq, 10);
     drop(store);
     let sql = "UPDATE events SET hash = ?1, canonical = ?2 WHERE position = 11";
-    change(&path, sql, params![forged.hash.0, forged.canonical.as_ref()]);
+    change(&path, sql, params![forged.hash().0, forged.canonical()]);
     let report = verify(&path);
     let chain = report.faults.iter().find(|fault| fault.what == FaultKind::BrokenChain).unwrap();
     assert_eq!(chain.position, 14);
@@ -203,7 +203,7 @@ fn bodies_are_checked_and_forgotten_ones_are_no_fault() {
     let mut head = Head::EMPTY;
     for body in &bodies {
         let event = event(&stream("job/a"), head, "body", std::slice::from_ref(body));
-        head = Head { seq: event.seq, hash: event.hash };
+        head = event.head();
         let bodies = vec![body.clone()];
         store.append(&Batch { events: vec![event], bodies, ..Batch::default() }).unwrap();
     }

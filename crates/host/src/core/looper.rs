@@ -1,8 +1,8 @@
 //! The loop itself, on its own thread: it alone owns the machine and the store's writer.
 
 use domain::{
-    Delivery, EffectId, Emit, Envelope, ErrorBody, EventHash, Machine, Recorded, StreamId,
-    Timestamp, event::Link, machine::Effect,
+    Delivery, EffectId, Emit, Envelope, ErrorBody, Machine, Recorded, StreamId, Timestamp,
+    event::Link, machine::Effect,
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -232,7 +232,8 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
         let canonical = link
             .canonical()
             .map_err(|error| ErrorBody::new("event_not_canonical", error.to_string()))?;
-        let hash = EventHash::of(&canonical);
+        let new = NewEvent::new(stream.clone(), seq, canonical);
+        let hash = new.hash();
         let recorded = Recorded {
             stream: stream.clone(),
             seq,
@@ -258,8 +259,8 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
             });
             decided.effects.push(Pending { id, effect, resumed: false });
         }
-        self.grown.insert(stream.clone(), Head { seq, hash });
-        decided.batch.events.push(NewEvent { stream, seq, hash, canonical });
+        self.grown.insert(stream, new.head());
+        decided.batch.events.push(new);
         Ok(())
     }
 

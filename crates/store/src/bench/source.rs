@@ -65,7 +65,7 @@ impl Source {
             data: &data,
         };
         let event = NewEvent::new(self.stream.clone(), self.head.seq + 1, link.canonical()?);
-        self.head = Head { seq: event.seq, hash: event.hash };
+        self.head = event.head();
         self.made += 1;
         Ok(event)
     }

@@ -50,7 +50,7 @@ pub fn events(stream: &StreamId, mut head: Head, count: u64) -> Vec<NewEvent> {
     (0..count)
         .map(|n| {
             let event = event(stream, head, &format!("number {n}"), &[]);
-            head = Head { seq: event.seq, hash: event.hash };
+            head = event.head();
             event
         })
         .collect()
