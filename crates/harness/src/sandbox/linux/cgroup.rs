@@ -17,15 +17,21 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
-    /// A group below our own, or nothing where that is not allowed. Which limits hold depends on
-    /// the controllers that the group was given.
+    /// A group below our own, or nothing where we may not make one that holds memory: moving
+    /// processes takes the kernel tens of milliseconds, which only that is worth.
     pub fn create(limits: &Limits) -> Option<Self> {
         let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
         let parent = own_group(&mounts, &own)?;
-        // Refused unless the group is ours to divide; then the controllers are just missing.
-        let _ = fs::write(parent.join("cgroup.subtree_control"), "+memory +pids");
-        Self::create_in(&parent, limits).ok()
+        let given = parent.join("cgroup.subtree_control");
+        // Refused unless the group is ours to divide; then nothing was given, as below.
+        let _ = fs::write(&given, "+memory +pids");
+        let given = fs::read_to_string(given).ok()?;
+        if !given.split_whitespace().any(|controller| controller == "memory") {
+            return None;
+        }
+        let group = Self::create_in(&parent, limits).ok()?;
+        group.limits_memory.then_some(group)
     }
 
     fn create_in(parent: &Path, limits: &Limits) -> io::Result<Self> {
