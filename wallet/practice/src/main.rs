@@ -1,0 +1,110 @@
+//! Runs the practice network of one folder until it is asked to stop.
+
+use clap::Parser;
+use host::logging::{self, LogOptions};
+use pilothouse_practice::{Options, Practice, relay::RelayConfig};
+use std::{io::Read, path::PathBuf, process::ExitCode};
+use tokio::sync::oneshot;
+
+/// PRACTICE: a private chain, a Lightning counterparty, a relay and a blob server on this computer.
+/// Nothing in it has value.
+#[derive(Debug, Parser)]
+#[command(name = "pilothouse-practice", version)]
+struct Arguments {
+    /// Where everything is kept; deleting it loses nothing of value.
+    #[arg(long)]
+    dir: PathBuf,
+    /// Start relay and blobs only.
+    #[arg(long)]
+    without_lightning: bool,
+    /// Acknowledge events before they are on disk; for benchmarks.
+    #[arg(long)]
+    relay_no_fsync: bool,
+    /// Stop when the standard input ends.
+    #[arg(long)]
+    exit_with_parent: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("pilothouse-practice: no threads could be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(run(arguments));
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn run(arguments: Arguments) -> ExitCode {
+    let log = arguments.dir.join("practice.log");
+    let parent = arguments.exit_with_parent.then(end_of_standard_input);
+    let relay = RelayConfig { sync_before_ok: !arguments.relay_no_fsync, ..RelayConfig::default() };
+    if let Err(error) = std::fs::create_dir_all(&arguments.dir)
+        .and_then(|()| logging::start(&LogOptions { file: Some(&log), stderr: "info" }))
+    {
+        eprintln!("pilothouse-practice: no log in {}: {error}", arguments.dir.display());
+        return ExitCode::FAILURE;
+    }
+    let options = Options {
+        dir: arguments.dir,
+        without_lightning: arguments.without_lightning,
+        relay,
+        ..Options::default()
+    };
+    let practice = match Practice::start(options).await {
+        Ok(practice) => practice,
+        Err(error) => {
+            eprintln!("pilothouse-practice: {error}");
+            tracing::error!(%error, "the practice network did not start");
+            return ExitCode::FAILURE;
+        }
+    };
+    println!("{}", practice.address().display());
+    tokio::select! {
+        () = practice.asked_to_stop() => {}
+        () = signalled() => {}
+        () = ended(parent) => {}
+    }
+    practice.stop().await;
+    ExitCode::SUCCESS
+}
+
+async fn signalled() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut term) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = term.recv() => {}
+            }
+            return;
+        }
+    }
+    let _interrupted = tokio::signal::ctrl_c().await;
+}
+
+async fn ended(parent: Option<oneshot::Receiver<()>>) {
+    match parent {
+        Some(parent) => {
+            let _ended = parent.await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// A thread of its own: a blocked read of the standard input can't be cancelled.
+fn end_of_standard_input() -> oneshot::Receiver<()> {
+    let (ended, parent) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut ignored = [0; 256];
+        let mut input = std::io::stdin().lock();
+        while matches!(input.read(&mut ignored), Ok(read) if read > 0) {}
+        let _nobody_waits = ended.send(());
+    });
+    parent
+}
