@@ -160,6 +160,7 @@ impl DeskApp {
         let mut acts = Vec::new();
         self.frame(ui, &mut acts);
         self.overlays(ui, &mut acts);
+        self.state.was_typing = ctx.text_edit_focused();
         for act in acts {
             self.apply(&ctx, act);
         }

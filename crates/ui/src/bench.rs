@@ -135,11 +135,12 @@ impl Bench {
         let input = self.input(scroll);
         let app = &mut self.app;
         let started = Instant::now();
-        let output = self.ctx.run_ui(input, |ui| {
+        let mut output = self.ctx.run_ui(input, |ui| {
             app.update(ui.ctx());
             app.draw(ui);
         });
         let laid = started.elapsed();
+        output.textures_delta.clear();
         let triangles = self.ctx.tessellate(output.shapes, output.pixels_per_point);
         let done = started.elapsed();
         self.vertices = triangles
@@ -155,10 +156,11 @@ impl Bench {
     fn rows_seen(&mut self) -> u64 {
         let input = self.input(0.0);
         let app = &mut self.app;
-        let output = self.ctx.run_ui(input, |ui| {
+        let mut output = self.ctx.run_ui(input, |ui| {
             app.update(ui.ctx());
             app.draw(ui);
         });
+        output.textures_delta.clear();
         let texts = output.shapes.iter().filter_map(|clipped| match &clipped.shape {
             egui::Shape::Text(text) => Some(text.galley.text().to_owned()),
             _ => None,
@@ -171,10 +173,11 @@ impl Bench {
         for number in 0..REST_LIMIT {
             let input = self.input(0.0);
             let app = &mut self.app;
-            let output = self.ctx.run_ui(input, |ui| {
+            let mut output = self.ctx.run_ui(input, |ui| {
                 app.update(ui.ctx());
                 app.draw(ui);
             });
+            output.textures_delta.clear();
             let delay = output.viewport_output.values().map(|v| v.repaint_delay).min();
             if delay.is_none_or(|delay| delay > Duration::ZERO) {
                 return number;

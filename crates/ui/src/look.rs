@@ -3,7 +3,7 @@
 use egui::{
     Color32, Context, CornerRadius, FontData, FontDefinitions, FontFamily, FontId, Id, Margin,
     Shadow, Stroke, Style, TextStyle, Theme, Vec2,
-    style::{ScrollAnimation, ScrollStyle, Selection, WidgetVisuals},
+    style::{KineticScrollStyle, ScrollAnimation, ScrollStyle, Selection, WidgetVisuals},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -110,8 +110,12 @@ impl Look {
         style.spacing.icon_width = self.size.icon;
         style.spacing.tooltip_width = self.size.tooltip;
         style.spacing.text_edit_width = self.size.field;
-        style.spacing.scroll =
-            ScrollStyle { bar_width: space.s, floating_width: space.xs, ..ScrollStyle::floating() };
+        style.spacing.scroll = ScrollStyle {
+            bar_width: space.s,
+            floating_width: space.xs,
+            kinetic: KineticScrollStyle { rubber_band: false, ..Default::default() },
+            ..ScrollStyle::floating()
+        };
         let quick = self.motion.quick_ms as f32 / 1_000.0;
         style.animation_time = if self.reduced_motion { 0.0 } else { quick };
         style.scroll_animation = if self.reduced_motion {

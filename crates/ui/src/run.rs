@@ -40,7 +40,11 @@ pub fn action(app: &mut DeskApp, ctx: &Context, id: ActionId) {
         ActionId::CopyIdentity => copy_identity(app, ctx),
         ActionId::ShowWords => show_words(app),
         ActionId::Filter => app.state.activity.focus_filter = true,
-        ActionId::FollowTail => app.state.activity.follow = !app.state.activity.follow,
+        ActionId::FollowTail => {
+            let activity = &mut app.state.activity;
+            activity.follow = !activity.follow;
+            activity.scroll_to = activity.follow.then_some(u64::MAX);
+        }
         ActionId::SelectNext => step(app, ctx, true),
         ActionId::SelectPrevious => step(app, ctx, false),
         ActionId::Open => app.state.inspector_open = app.state.subject.is_some(),

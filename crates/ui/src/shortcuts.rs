@@ -11,6 +11,8 @@ use crate::{
 /// The actions whose keys were pressed this frame; their events are taken out of the input.
 pub fn pressed(ctx: &Context, state: &mut State) -> Vec<ActionId> {
     let typing = ctx.text_edit_focused();
+    // egui takes the focus from a field on Esc before anybody sees the key.
+    let left_field = typing || state.was_typing;
     let focused = ctx.memory(|memory| memory.focused()).is_some();
     let modal = state.palette.is_some() || state.keys_open;
     let reach = Reach { typing, focused, modal };
@@ -23,8 +25,8 @@ pub fn pressed(ctx: &Context, state: &mut State) -> Vec<ActionId> {
     ctx.input_mut(|input| {
         input.events.retain(|event| {
             let Event::Key { key, pressed: true, modifiers, .. } = event else { return true };
-            if typing && *key == Key::Escape && !modal {
-                // Esc first leaves the field, as egui has it; only then does it close or go back.
+            if left_field && *key == Key::Escape && !modal {
+                // Esc first leaves the field; only then does it close or go back.
                 return true;
             }
             match find(*key, *modifiers, state, now, &reach) {

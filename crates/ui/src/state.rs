@@ -211,6 +211,8 @@ pub struct State {
     pub reduced_motion: bool,
     /// The first key of a two-key shortcut and when it was pressed.
     pub sequence: Option<(Key, f64)>,
+    /// A field had the keyboard when the last frame ended.
+    pub was_typing: bool,
     /// Rows of the list on screen, for the keys that move the selection.
     pub list: Vec<Subject>,
 }

@@ -60,7 +60,8 @@ mod tests {
         let delays = asked.lock().unwrap().clone();
         assert_eq!(delays.len(), 1, "{delays:?}");
         assert!(delays[0] <= Duration::from_millis(34));
-        wake.frame();
+        let mut output = ctx.run_ui(egui::RawInput::default(), |_| wake.frame());
+        output.textures_delta.clear();
         wake.call();
         assert_eq!(asked.lock().unwrap().len(), 2);
     }

@@ -208,7 +208,7 @@ fn payment_ui(ui: &mut Ui, scene: &mut Scene<'_>, key: &IdempotencyKey) {
     }
     if let Some(job) = payment.job {
         ui.add_space(look.space.xs);
-        if ui.add(Btn::new("Open its job").icon(Icon::ChevronRight)).clicked() {
+        if ui.add(Btn::new("Open its job").leads()).clicked() {
             scene.act(Act::Inspect(Subject::Job(job)));
         }
     }

@@ -159,7 +159,7 @@ impl Entry {
         if self.waiting > 0 {
             let side = look.size.badge - 4.0;
             let center = if self.narrow {
-                pos2(rect.right() - side / 2.0, rect.top() + side / 2.0)
+                pos2(place.right() + look.space.xs, place.top())
             } else {
                 pos2(rect.right() - look.space.s - side / 2.0, rect.center().y)
             };

@@ -47,7 +47,10 @@ impl FrameData {
                 || "Nothing has happened yet".into(),
                 |row| format!("{}  {}", clock.time(row.at), words::one_line(&row.summary)),
             ),
-            running: words::count(running as u64, "job") + " running",
+            running: match running {
+                0 => "No job running".into(),
+                n => words::count(n as u64, "job") + " running",
+            },
             budget: format!("{} reserved", view.reserved_msat),
             log,
             log_tone,

@@ -27,13 +27,17 @@ pub struct JobRow {
 
 impl JobRow {
     pub fn of(job: &JobView, clock: &Clock) -> Self {
-        let state = words::sentence(&job.state);
+        let state = if words::waits_for_operator(job) {
+            "Waiting for you".into()
+        } else {
+            words::sentence(&job.state)
+        };
         let waiting_for = job.waiting_for.as_deref().map(words::mover).unwrap_or_default();
         let peer = job.peer.as_ref().map_or_else(|| "nobody yet".into(), npub::short);
         let amount = job.amount_msat.to_string();
         let role = words::role(job.role);
         let kind = words::one_line(&job.kind_name);
-        let wait = if waiting_for.is_empty() {
+        let wait = if waiting_for.is_empty() || words::waits_for_operator(job) {
             String::new()
         } else {
             format!(", waiting for {waiting_for}")

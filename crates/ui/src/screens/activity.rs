@@ -70,11 +70,14 @@ fn head(
     live: Option<u64>,
     total: Option<u64>,
 ) {
+    let tight = ui.available_width() < look.size.field * 2.0;
     ui.horizontal(|ui| {
+        let width = if tight { ui.available_width() * 0.45 } else { look.size.field };
         let edit = egui::TextEdit::singleline(&mut state.activity.filter)
             .id(filter_id())
             .hint_text("Filter by text, stream or type")
-            .desired_width(look.size.field)
+            .align(egui::Align2::LEFT_CENTER)
+            .desired_width(width)
             .char_limit(200)
             .min_size(egui::Vec2::new(0.0, look.size.control));
         let tip = button::tooltip(ActionId::Filter, scene.mac);
@@ -101,7 +104,7 @@ fn head(
         }
         label::muted(ui, counted(scene, state, total));
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            follow(ui, scene, state, live.unwrap_or(0), total.unwrap_or(0));
+            follow(ui, scene, state, (live.unwrap_or(0), total.unwrap_or(0)), tight);
         });
     });
 }
@@ -116,8 +119,19 @@ fn counted(scene: &Scene<'_>, state: &State, total: Option<u64>) -> String {
     }
 }
 
-fn follow(ui: &mut Ui, scene: &mut Scene<'_>, state: &State, live: u64, shown: u64) {
-    let words = if state.activity.follow { "Following newest" } else { "Follow newest" };
+fn follow(
+    ui: &mut Ui,
+    scene: &mut Scene<'_>,
+    state: &State,
+    (live, shown): (u64, u64),
+    tight: bool,
+) {
+    let words = match (state.activity.follow, tight) {
+        (true, false) => "Following newest",
+        (false, false) => "Follow newest",
+        (true, true) => "Following",
+        (false, true) => "Follow",
+    };
     let button = Btn::new(words)
         .icon(Icon::Tail)
         .name(ActionId::FollowTail.title())
@@ -156,7 +170,7 @@ fn rows(ui: &mut Ui, look: &Look, scene: &mut Scene<'_>, state: &mut State, tota
         let list = List::new(ui, &COLUMNS);
         list.head(ui);
         let follow = state.activity.follow;
-        let to = state.activity.scroll_to.take();
+        let to = state.activity.scroll_to.take().map(|row| row.min(total.saturating_sub(1)));
         let shown = list.rows(ui, "log", total, to, follow, |ui, list, index| {
             let row = match scene.courier.log.row(&*port, index) {
                 Load::Ready(row) => row.clone(),
@@ -177,13 +191,14 @@ fn rows(ui: &mut Ui, look: &Look, scene: &mut Scene<'_>, state: &mut State, tota
             };
             let selected = state.subject == Some(Subject::Event(row.position));
             let position = words::grouped(row.position);
+            let stream = words::middle(row.stream.as_str(), 13, 6);
             let (time, summary) = (scene.clock.moment(row.at), words::one_line(&row.summary));
             let cells = [
                 Cell::Text(&position, Face::Caption, look.color.faint),
                 Cell::Text(&time, Face::Caption, look.color.muted),
                 Cell::Text(&row.type_name, Face::MonoCaption, look.color.muted),
                 Cell::Text(&summary, Face::Body, look.color.text),
-                Cell::Text(row.stream.as_str(), Face::MonoCaption, look.color.faint),
+                Cell::Text(&stream, Face::MonoCaption, look.color.faint),
             ];
             let name = format!("{position} {summary}");
             if list.row(ui, row_id(index), &name, selected, &cells).clicked() {

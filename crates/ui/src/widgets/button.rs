@@ -24,6 +24,8 @@ enum Weight {
 pub struct Btn {
     words: String,
     icon: Option<Icon>,
+    /// The icon stands after the words.
+    icon_last: bool,
     weight: Weight,
     large: bool,
     full_width: bool,
@@ -38,6 +40,7 @@ impl Btn {
         Self {
             words: words.into(),
             icon: None,
+            icon_last: false,
             weight: Weight::Plain,
             large: false,
             full_width: false,
@@ -60,6 +63,14 @@ impl Btn {
     #[must_use]
     pub fn icon(mut self, icon: Icon) -> Self {
         self.icon = Some(icon);
+        self
+    }
+
+    /// Leads to another place: an arrow after the words.
+    #[must_use]
+    pub fn leads(mut self) -> Self {
+        self.icon = Some(Icon::ChevronRight);
+        self.icon_last = true;
         self
     }
 
@@ -200,17 +211,20 @@ impl Widget for Btn {
             }
             let edge = Stroke::new(look.size.hairline, edge);
             ui.painter().rect(rect, look.radius(), fill, edge, StrokeKind::Inside);
-            let mut left = rect.center().x - (galley.size().x + icon) / 2.0;
+            let left = rect.center().x - (galley.size().x + icon) / 2.0;
+            let (mark_at, text_at) = match self.icon_last {
+                true => (left + galley.size().x + look.space.xs, left),
+                false => (left, left + icon),
+            };
             if let Some(mark) = self.icon {
                 let place = Rect::from_center_size(
-                    pos2(left + look.size.icon / 2.0, rect.center().y),
+                    pos2(mark_at + look.size.icon / 2.0, rect.center().y),
                     Vec2::splat(look.size.icon),
                 );
                 icons::paint(ui.painter(), place, mark, look.size.icon_stroke, ink);
-                left += icon;
             }
             let top = rect.center().y - galley.size().y / 2.0;
-            ui.painter().galley_with_override_text_color(pos2(left, top), galley, ink);
+            ui.painter().galley_with_override_text_color(pos2(text_at, top), galley, ink);
             if response.has_focus() {
                 focus_ring(ui, &look, rect);
             }
@@ -264,6 +278,47 @@ pub fn choices<T: Copy + PartialEq>(
             }
         }
     });
+    chosen
+}
+
+/// Choices in one box, each as wide as the others. Answers the choice that was made.
+pub fn segments<T: Copy + PartialEq>(
+    ui: &mut Ui,
+    name: &str,
+    now: T,
+    all: &[(T, String)],
+) -> Option<T> {
+    let look = look(ui.ctx());
+    let mut chosen = None;
+    let size = Vec2::new(ui.available_width(), look.size.control);
+    let (whole, _) = ui.allocate_exact_size(size, Sense::hover());
+    let edge = Stroke::new(look.size.hairline, look.color.border);
+    ui.painter().rect(whole, look.radius(), look.color.field, edge, StrokeKind::Inside);
+    let inner = whole.shrink(2.0);
+    let width = inner.width() / all.len().max(1) as f32;
+    for (index, (value, words)) in all.iter().enumerate() {
+        let left = inner.left() + width * index as f32;
+        let rect = Rect::from_min_size(pos2(left, inner.top()), Vec2::new(width, inner.height()));
+        let response = ui.interact(rect, ui.scope_id().with((name, index)), Sense::click());
+        let selected = *value == now;
+        let said = format!("{name}: {words}");
+        response.widget_info(|| WidgetInfo::selected(Role::RadioButton, true, selected, &said));
+        let color = &look.color;
+        let (fill, ink) = match (selected, response.hovered()) {
+            (true, _) => (color.pressed, color.text),
+            (false, true) => (color.hover, color.text),
+            (false, false) => (Color32::TRANSPARENT, color.muted),
+        };
+        ui.painter().rect_filled(rect, look.radius_small(), fill);
+        let face = if selected { Face::Strong } else { Face::Body };
+        label::paint_line(ui.painter(), rect, words, look.font(face), ink, Align::Center);
+        if response.has_focus() {
+            focus_ring(ui, &look, rect.shrink(look.size.icon_stroke));
+        }
+        if response.clicked() && !selected {
+            chosen = Some(*value);
+        }
+    }
     chosen
 }
 

@@ -1,6 +1,6 @@
 //! Text fields with their label above, a hint inside and their fault below.
 
-use egui::{Id, Response, TextEdit, Ui, Vec2};
+use egui::{Align2, Id, Response, TextEdit, Ui, Vec2};
 
 use super::label;
 use crate::look::{Face, look};
@@ -90,7 +90,7 @@ impl<'a> Field<'a> {
             let edit = if self.rows > 1 {
                 TextEdit::multiline(value).desired_rows(self.rows)
             } else {
-                TextEdit::singleline(value)
+                TextEdit::singleline(value).align(Align2::LEFT_CENTER)
             };
             let mut edit = edit
                 .id(id)

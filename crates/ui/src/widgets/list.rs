@@ -6,6 +6,8 @@ use egui::{
 };
 
 use super::{badge, label};
+use egui::style::ScrollAnimation;
+
 use crate::{
     icons::{self, Icon},
     look::{Face, Look, look},
@@ -184,14 +186,15 @@ impl<'a> List<'a> {
         }
     }
 
-    /// Any number of rows of which only the visible ones are drawn. Answers the scroll area's id,
-    /// whether the pointer is over the rows, and whether the last row is in sight.
+    /// Any number of rows of which only the visible ones are drawn. `reveal` brings one into
+    /// sight; `stick` keeps the last there. Answers whether the pointer is over the rows, and
+    /// whether the last one is in sight.
     pub fn rows(
         &self,
         ui: &mut Ui,
         salt: &str,
         total: u64,
-        scroll_to: Option<u64>,
+        reveal: Option<u64>,
         stick: bool,
         mut row: impl FnMut(&mut Ui, &Self, u64),
     ) -> Rows {
@@ -199,11 +202,22 @@ impl<'a> List<'a> {
         ui.spacing_mut().item_spacing.y = 0.0;
         let mut area = ScrollArea::vertical().id_salt(salt).auto_shrink([false, false]);
         area = area.stick_to_bottom(stick).animated(false);
-        if let Some(at) = scroll_to {
-            let middle = (ui.available_height() - height) / 2.0;
-            area = area.vertical_scroll_offset((at as f32 * height - middle).max(0.0));
+        let opened = ui.scope_id().with((salt, "opened"));
+        let first = !ui.data(|data| data.get_temp::<bool>(opened).unwrap_or(false));
+        if first {
+            ui.data_mut(|data| data.insert_temp(opened, true));
+            if stick {
+                // The first frame stands at the end already, so that only the end is read.
+                let end = total as f32 * height - ui.available_height();
+                area = area.vertical_scroll_offset(end.max(0.0));
+            }
         }
         let shown = area.show_rows(ui, height, usize::try_from(total).unwrap_or(0), |ui, range| {
+            if let Some(at) = reveal {
+                let top = ui.max_rect().top() + (at as f32 - range.start as f32) * height;
+                let place = Rect::from_x_y_ranges(ui.max_rect().x_range(), top..=top + height);
+                ui.scroll_to_rect_animation(place, None, ScrollAnimation::none());
+            }
             for index in range {
                 row(ui, self, index as u64);
             }

@@ -22,6 +22,7 @@ pub enum ErrorAnswer {
 pub fn error(ui: &mut Ui, title: &str, error: &ErrorBody, retry: bool) -> Option<ErrorAnswer> {
     let look = look(ui.ctx());
     let mut answer = None;
+    let fold = ui.scope_id().with(("details", title));
     Frame::new()
         .fill(look.color.danger_soft)
         .corner_radius(look.radius())
@@ -48,15 +49,13 @@ pub fn error(ui: &mut Ui, title: &str, error: &ErrorBody, retry: bool) -> Option
                 if retry && ui.add(Btn::new("Try again")).clicked() {
                     answer = Some(ErrorAnswer::Retry);
                 }
-                let id = ui.scope_id().with(("details", title));
-                let open = ui.data(|data| data.get_temp::<bool>(id)).unwrap_or(false);
+                let open = ui.data(|data| data.get_temp::<bool>(fold)).unwrap_or(false);
                 let words = if open { "Hide details" } else { "Show details" };
                 if ui.add(Btn::new(words).quiet()).clicked() {
-                    ui.data_mut(|data| data.insert_temp(id, !open));
+                    ui.data_mut(|data| data.insert_temp(fold, !open));
                 }
             });
-            let id = ui.scope_id().with(("details", title));
-            if ui.data(|data| data.get_temp::<bool>(id)).unwrap_or(false) {
+            if ui.data(|data| data.get_temp::<bool>(fold)).unwrap_or(false) {
                 let text = technical(error);
                 Frame::new()
                     .fill(look.color.field)
@@ -101,7 +100,7 @@ pub fn blocker(ui: &mut Ui, message: &str, hint: Option<&str>) {
             ui.allocate_exact_size(Vec2::new(look.size.icon, look.size.badge), Sense::hover());
         let place = Rect::from_center_size(rect.center(), Vec2::splat(look.size.icon));
         let stroke = look.size.icon_stroke;
-        icons::paint(ui.painter(), place, Icon::Warning, stroke, look.color.waiting);
+        icons::paint(ui.painter(), place, Icon::Warning, stroke, look.color.danger);
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = 2.0;
             label::text(ui, message);
@@ -116,8 +115,8 @@ pub fn blocker(ui: &mut Ui, message: &str, hint: Option<&str>) {
 pub fn empty(ui: &mut Ui, mark: Icon, title: &str, lesson: &str, action: impl FnOnce(&mut Ui)) {
     let look = look(ui.ctx());
     ui.vertical_centered(|ui| {
-        ui.add_space(look.space.xxl);
-        let side = look.size.icon * 2.0;
+        ui.add_space(look.space.m);
+        let side = look.size.icon * 1.75;
         let (rect, _) = ui.allocate_exact_size(Vec2::splat(side), Sense::hover());
         icons::paint(ui.painter(), rect, mark, look.size.icon_stroke, look.color.faint);
         label::title(ui, title);
@@ -125,7 +124,7 @@ pub fn empty(ui: &mut Ui, mark: Icon, title: &str, lesson: &str, action: impl Fn
         label::colored(ui, lesson, Face::Body, look.color.muted);
         ui.add_space(look.space.xs);
         action(ui);
-        ui.add_space(look.space.xxl);
+        ui.add_space(look.space.m);
     });
 }
 

@@ -35,15 +35,16 @@ pub fn qr(ui: &mut Ui, text: &str, name: &str) -> Option<Response> {
         ui.data_mut(|data| data.insert_temp(id, made.clone()));
         made
     })?;
-    let (rect, response) = ui.allocate_exact_size(Vec2::splat(look.size.qr), Sense::hover());
-    response.widget_info(|| WidgetInfo::labeled(Role::Image, true, name));
-    ui.painter().rect_filled(rect, look.radius(), look.color.qr_light);
     // Whole pixels, so that no module is blurred.
     let pixel = 1.0 / ui.ctx().pixels_per_point();
-    let cell = rect.width() / (code.width + 2 * QUIET) as f32;
-    let cell = (cell / pixel).floor().max(1.0) * pixel;
-    let side = cell * code.width as f32;
-    let origin = rect.center() - Vec2::splat(side / 2.0);
+    let modules_across = (code.width + 2 * QUIET) as f32;
+    let room = look.size.qr.min(ui.available_width());
+    let cell = (room / modules_across / pixel).floor().max(1.0) * pixel;
+    let whole = Vec2::splat(cell * modules_across);
+    let (rect, response) = ui.allocate_exact_size(whole, Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Image, true, name));
+    ui.painter().rect_filled(rect, look.radius(), look.color.qr_light);
+    let origin = rect.min + Vec2::splat(cell * QUIET as f32);
     let origin = pos2((origin.x / pixel).round() * pixel, (origin.y / pixel).round() * pixel);
     let mut mesh = Mesh::default();
     mesh.reserve_vertices(code.dark.len() * 4);

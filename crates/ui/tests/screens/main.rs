@@ -45,9 +45,19 @@ impl Window {
         window
     }
 
+    /// Draws until the window is still, also where it waits for the next frame it may draw.
     #[track_caller]
     fn run(&mut self) {
-        self.harness.run();
+        const SOON: std::time::Duration = std::time::Duration::from_millis(100);
+        for _ in 0..40 {
+            self.harness.run();
+            let output = self.harness.output();
+            let delay = output.viewport_output.values().map(|v| v.repaint_delay).min();
+            if delay.is_none_or(|delay| delay > SOON) {
+                return;
+            }
+        }
+        panic!("the window never rests");
     }
 
     #[track_caller]

@@ -72,7 +72,7 @@ fn an_active_job_shows_who_moves_next_and_opens_the_events_of_its_steps() {
     window.must_say("Payment hash copied");
     window.click("Received, 13:53:12.112");
     window.must_say("Sequence: 1");
-    window.must_say("Type: job.received");
+    window.must_say("Type: provider.went_online");
 }
 
 #[test]

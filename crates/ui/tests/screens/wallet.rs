@@ -29,7 +29,7 @@ fn the_balance_says_its_source_and_age() {
 
 #[test]
 fn an_unknown_balance_is_never_a_number() {
-    let desk = FakeDesk::new(fixture::troubled());
+    let desk = FakeDesk::with(fixture::troubled(), Manner { new: true, ..Manner::default() });
     let window = Window::open(&desk, Screen::Wallet);
     window.must_say("unknown");
     window.must_say("The wallet program is not running; it is being restarted.");

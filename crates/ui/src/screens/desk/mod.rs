@@ -31,8 +31,9 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
             let side = look.size.side_column;
             let main = ui.available_width() - side - look.space.l;
             ui.horizontal_top(|ui| {
-                ui.spacing_mut().item_spacing.x = look.space.l;
+                ui.spacing_mut().item_spacing.x = 0.0;
                 part(ui, main, |ui| main_column(ui, scene, state));
+                ui.add_space(look.space.l);
                 part(ui, side, |ui| side::show(ui, scene, state));
             });
         } else {
@@ -46,6 +47,7 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
 fn part(ui: &mut Ui, width: f32, add: impl FnOnce(&mut Ui)) {
     ui.allocate_ui_with_layout(Vec2::new(width, 0.0), Layout::top_down(Align::Min), |ui| {
         ui.set_width(width);
+        ui.spacing_mut().item_spacing.x = look(ui.ctx()).space.s;
         add(ui);
     });
 }
@@ -126,7 +128,7 @@ fn happening(ui: &mut Ui, look: &Look, scene: &mut Scene<'_>, state: &mut State)
     panel::section(ui, "Happening now", |ui| {
         if inbox > 0 {
             let words = words::count(inbox as u64, "job") + " waiting for you";
-            if ui.add(Btn::new(words).quiet().icon(Icon::ChevronRight)).clicked() {
+            if ui.add(Btn::new(words).quiet().leads()).clicked() {
                 scene.acts.push(Act::Run(ActionId::GoMarket));
             }
         }
@@ -175,7 +177,7 @@ const EVENTS: [Column; 2] = [Column::fixed("Time", 64.0, 0), Column::grow("Event
 
 fn latest(ui: &mut Ui, look: &Look, scene: &mut Scene<'_>, state: &mut State) {
     panel::section(ui, "Latest events", |ui| {
-        let open = Btn::new("Open Activity").quiet().icon(Icon::ChevronRight);
+        let open = Btn::new("Open Activity").quiet().leads();
         if ui.add(open).clicked() {
             scene.acts.push(Act::Go(Screen::Activity));
         }

@@ -47,12 +47,12 @@ fn today(ui: &mut Ui, scene: &mut Scene<'_>) {
             label::muted(ui, "Earned today");
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 badge::source(ui, "local", false);
+                if let Some((words, explain)) = words::network_badge(scene.view.network) {
+                    badge::practice(ui, words, explain);
+                }
             });
         });
         label::colored(ui, &desk.earned_today, Face::Hero, look.color.text);
-        if let Some((words, explain)) = words::network_badge(scene.view.network) {
-            badge::practice(ui, words, explain);
-        }
         ui.add_space(look.space.xs);
         panel::rule(ui);
         ui.add_space(look.space.xs);
@@ -93,7 +93,7 @@ fn rule(ui: &mut Ui, scene: &mut Scene<'_>, risk: DemandRisk, now: DemandAnswer)
     label::text(ui, title).on_hover_text(explain);
     let all = [DemandAnswer::Accept, DemandAnswer::Ask, DemandAnswer::Refuse]
         .map(|answer| (answer, words::answer(answer).to_owned()));
-    let chosen = ui.push_id(("demand", risk), |ui| button::choices(ui, now, &all, None)).inner;
+    let chosen = button::segments(ui, title, now, &all);
     if let Some(answer) = chosen {
         scene.act(Act::Send(Purpose::Demand, Command::DemandPolicySet { risk, answer }));
     }
@@ -146,7 +146,7 @@ fn add_relay(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     ui.horizontal(|ui| {
         let busy = scene.courier.busy(&Purpose::Relay).is_some();
         let why = (!valid).then(|| "Write an address that starts with wss://".to_owned());
-        let add = ui.add(Btn::new("Add relay").primary().busy(busy).blocked(why)).clicked();
+        let add = ui.add(Btn::new("Add this relay").primary().busy(busy).blocked(why)).clicked();
         if (add || entered) && valid {
             scene.act(Act::Send(Purpose::Relay, Command::RelayAdd { url: url.clone() }));
         }

@@ -62,9 +62,10 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
         let wide = ui.available_width() > look.size.form * 1.7;
         if wide {
             ui.horizontal_top(|ui| {
-                ui.spacing_mut().item_spacing.x = look.space.l;
+                ui.spacing_mut().item_spacing.x = 0.0;
                 let rest = ui.available_width() - look.size.form - look.space.l;
                 column(ui, look.size.form, |ui| form(ui, scene, state));
+                ui.add_space(look.space.l);
                 column(ui, rest, |ui| bought(ui, scene, state));
             });
         } else {
@@ -78,6 +79,7 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
 fn column(ui: &mut Ui, width: f32, add: impl FnOnce(&mut Ui)) {
     ui.vertical(|ui| {
         ui.set_width(width);
+        ui.spacing_mut().item_spacing.x = look(ui.ctx()).space.s;
         add(ui);
     });
 }
@@ -186,7 +188,7 @@ fn form(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
         let form = &mut state.market.buy;
         let all: Vec<(usize, String)> =
             KINDS.iter().enumerate().map(|(index, kind)| (index, kind.title.into())).collect();
-        if let Some(kind) = button::choices(ui, form.kind, &all, None) {
+        if let Some(kind) = button::segments(ui, "Kind", form.kind, &all) {
             form.kind = kind;
             form.key = None;
         }
@@ -204,6 +206,7 @@ fn form(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
         ui.add_space(look.space.xs);
         panel::rule(ui);
         ui.horizontal(|ui| {
+            ui.spacing_mut().item_spacing.x = look.space.xs;
             label::muted(ui, "At most");
             label::strong(
                 ui,

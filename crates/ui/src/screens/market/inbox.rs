@@ -1,6 +1,6 @@
 //! The inbox: one card per job that waits for the operator, saying exactly what accepting does.
 
-use egui::{Align, Layout, Ui};
+use egui::{Align, Label, Layout, RichText, Ui};
 use engine::{Command, view::JobView};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
     present::{job::JobRow, words},
     scene::{Act, Scene},
     state::State,
-    widgets::{Btn, badge, label, notice, panel},
+    widgets::{Btn, label, notice, panel},
 };
 
 pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
@@ -54,13 +54,11 @@ fn card(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, job: &JobView) {
     panel::card(ui, |ui| {
         ui.horizontal(|ui| {
             ui.vertical(|ui| {
-                let buttons = look.size.field_short * 2.4;
+                let buttons = look.size.field_short * 2.5;
                 ui.set_width((ui.available_width() - buttons).max(look.size.field_short));
                 ui.spacing_mut().item_spacing.y = look.space.xs;
-                ui.horizontal(|ui| {
-                    label::title(ui, &row.kind);
-                    badge::badge(ui, row.tone, "Waiting for you");
-                });
+                let title = RichText::new(&row.kind).font(look.font(Face::Title));
+                ui.add(Label::new(title.color(look.color.text)).truncate());
                 label::text(ui, effect(job));
                 if let Some(reason) = &job.reason {
                     label::colored(ui, words::one_line(reason), Face::Body, look.color.muted);

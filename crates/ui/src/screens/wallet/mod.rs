@@ -80,7 +80,10 @@ fn figure(ui: &mut Ui, look: &Look, data: &WalletData) {
     match &data.balance {
         Some(balance) => {
             let ink = if data.stale { look.color.muted } else { look.color.text };
-            label::colored(ui, balance, Face::Hero, ink);
+            let hero = look.font(Face::Hero);
+            let width = label::line(ui.painter(), balance, hero, ink, f32::INFINITY).size().x;
+            let face = if width > ui.available_width() { Face::Heading } else { Face::Hero };
+            label::colored(ui, balance, face, ink);
         }
         None => {
             label::colored(ui, words::UNKNOWN, Face::Hero, look.color.waiting);
