@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, hash_map::Entry};
 
-use domain::{EffectId, EventHash, StreamId, merkle::Frontier};
+use domain::{EffectId, EventHash, Sha256Hash, StreamId, merkle::Frontier};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::{
-    bodies, chain,
+    bodies, bulk, chain,
     error::AppendError,
-    rows::{Batch, Committed, Head, NewEvent, OutboxRow, Retry},
+    rows::{Batch, Committed, Head, NewEvent, Retry},
     store::{Store, Tip, bytes32, class_number, find_tip, unsigned},
 };
 
@@ -22,6 +22,14 @@ struct Stage<'s> {
     frontier: Frontier,
     /// Where each event of the batch was put; none where it was there already.
     placed: Vec<Option<u64>>,
+}
+
+/// An event and where it goes.
+struct EventRow<'b> {
+    position: u64,
+    stream_id: i64,
+    peak: Sha256Hash,
+    event: &'b NewEvent,
 }
 
 impl Store {
@@ -59,11 +67,7 @@ impl Store {
 
 impl Stage<'_> {
     fn events(&mut self, events: &[NewEvent]) -> Result<(), AppendError> {
-        let connection = self.connection;
-        let mut insert = connection.prepare_cached(
-            "INSERT INTO events (position, stream_id, seq, hash, peak, canonical)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?;
+        let mut rows = Vec::with_capacity(events.len());
         for event in events {
             let NewEvent { stream, seq, .. } = event;
             let tip = self.tip(event)?;
@@ -73,7 +77,7 @@ impl Stage<'_> {
             }
             if *seq < expected {
                 let tip = tip.clone();
-                self.check_same(&tip, event)?;
+                self.check_same(&tip, event, &rows)?;
                 self.placed.push(None);
                 continue;
             }
@@ -84,17 +88,18 @@ impl Stage<'_> {
             let stream_id = tip.id;
             self.last_position += 1;
             self.frontier.push(&event.hash());
-            let peak = self.frontier.newest_peak().expect("BUG: a leaf was pushed");
-            insert.execute(params![
-                self.last_position as i64,
-                stream_id,
-                *seq as i64,
-                event.hash().0.as_slice(),
-                peak.0.as_slice(),
-                event.canonical()
-            ])?;
+            let peak = *self.frontier.newest_peak().expect("BUG: a leaf was pushed");
+            rows.push(EventRow { position: self.last_position, stream_id, peak, event });
             self.placed.push(Some(self.last_position));
         }
+        bulk::insert(self.connection, &bulk::EVENTS, &rows, |statement, at, row| {
+            statement.raw_bind_parameter(at, row.position as i64)?;
+            statement.raw_bind_parameter(at + 1, row.stream_id)?;
+            statement.raw_bind_parameter(at + 2, row.event.seq as i64)?;
+            statement.raw_bind_parameter(at + 3, row.event.hash().0.as_slice())?;
+            statement.raw_bind_parameter(at + 4, row.peak.0.as_slice())?;
+            statement.raw_bind_parameter(at + 5, row.event.canonical())
+        })?;
         Ok(())
     }
 
@@ -129,9 +134,17 @@ impl Stage<'_> {
     }
 
     /// The same event again is no change; another one at its place is a conflict.
-    fn check_same(&self, tip: &Tip, event: &NewEvent) -> Result<(), AppendError> {
+    fn check_same(
+        &self,
+        tip: &Tip,
+        event: &NewEvent,
+        rows: &[EventRow<'_>],
+    ) -> Result<(), AppendError> {
+        let is_same = |row: &&EventRow<'_>| row.stream_id == tip.id && row.event.seq == event.seq;
         let recorded = if event.seq == tip.head.seq {
             tip.head.hash
+        } else if let Some(row) = rows.iter().find(is_same) {
+            row.event.hash()
         } else {
             let mut statement = self
                 .connection
@@ -153,25 +166,28 @@ impl Stage<'_> {
 
     fn outbox(&self, batch: &Batch) -> Result<(), AppendError> {
         let connection = self.connection;
-        let mut insert = connection.prepare_cached(
-            "INSERT INTO outbox (id, adapter, class, json) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (id) DO NOTHING",
-        )?;
+        let mut rows = Vec::with_capacity(batch.outbox.len());
         // Effects come in the order of their events: the search goes on where it was.
         let (events, mut at) = (&batch.events, 0);
-        for OutboxRow { id, adapter, class, json } in &batch.outbox {
+        for row in &batch.outbox {
+            let id = &row.id;
             let is_its = |event: &NewEvent| event.seq == id.seq && event.stream == id.stream;
             match (at..events.len()).chain(0..at).find(|index| is_its(&events[*index])) {
                 Some(index) => {
                     at = index;
                     let Some(position) = self.placed[index] else { continue };
-                    let row = outbox_id(position, id.index)?;
-                    insert.execute(params![row, adapter, class_number(*class), json])?;
+                    rows.push((outbox_id(position, id.index)?, row));
                 }
                 None if self.row_of(id)?.is_some() => {}
                 None => return Err(AppendError::EffectWithoutEvent(id.clone())),
             }
         }
+        bulk::insert(connection, &bulk::OUTBOX, &rows, |statement, at, (id, row)| {
+            statement.raw_bind_parameter(at, id)?;
+            statement.raw_bind_parameter(at + 1, row.adapter)?;
+            statement.raw_bind_parameter(at + 2, class_number(row.class))?;
+            statement.raw_bind_parameter(at + 3, row.json.as_str())
+        })?;
         if !batch.retries.is_empty() {
             let mut retry = connection.prepare_cached(
                 "UPDATE outbox SET attempts = attempts + 1, next_try = ?2, dead = ?3, why = ?4

@@ -6,6 +6,7 @@
 mod append;
 pub mod bench;
 mod bodies;
+mod bulk;
 mod chain;
 mod checkpoints;
 mod copy;
