@@ -305,7 +305,7 @@ impl DeskApp {
             }
             (Purpose::Offer(kind), _) => {
                 self.state.desk.prices.remove(kind);
-                self.say(ctx, "Price set".into(), true);
+                self.say(ctx, "Offer changed".into(), true);
             }
             (Purpose::Cancel(_), _) => self.state.market.confirm_cancel = None,
             (Purpose::Relay, _) => {
@@ -317,7 +317,9 @@ impl DeskApp {
     }
 
     fn refused(&mut self, ctx: &Context, purpose: &Purpose, error: ErrorBody) {
-        self.say(ctx, error.message.clone(), false);
+        if purpose.screen() != self.state.screen {
+            self.say(ctx, error.message.clone(), false);
+        }
         self.state.errors.insert(purpose.clone(), error);
     }
 

@@ -15,7 +15,10 @@ use std::{
     },
 };
 
-use crate::pages::{LogPages, Older};
+use crate::{
+    pages::{LogPages, Older},
+    state::Screen,
+};
 
 /// Why a command was sent: where its answer belongs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +36,15 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    /// Where its refusal is shown.
+    pub fn screen(&self) -> Screen {
+        match self {
+            Self::Switch | Self::Offer(_) | Self::Demand | Self::Relay => Screen::Desk,
+            Self::Answer(_) | Self::Cancel(_) | Self::Buy => Screen::Market,
+            Self::Receive | Self::Pay | Self::Refresh => Screen::Wallet,
+        }
+    }
+
     /// What the operator did, as an error says it.
     pub fn title(&self) -> &'static str {
         match self {

@@ -107,7 +107,7 @@ fn rank(query: &str, rows: Vec<Row>) -> Vec<Row> {
     let mut matcher = Matcher::new(Config::DEFAULT);
     let pattern = Pattern::parse(query, CaseMatching::Ignore, Normalization::Smart);
     let mut buffer = Vec::new();
-    let mut scored: Vec<(u32, Row)> = rows
+    let mut scored: Vec<((bool, bool, u32), Row)> = rows
         .into_iter()
         .filter_map(|mut row| {
             let mut hits = Vec::new();
@@ -118,10 +118,12 @@ fn rank(query: &str, rows: Vec<Row>) -> Vec<Row> {
             row.hits = hits;
             // An exact title is what the operator means, whatever else matches.
             let exact = row.title.eq_ignore_ascii_case(query.trim());
-            Some((if exact { u32::MAX } else { score }, row))
+            let can = row.blocked.is_none();
+            Some(((exact, can, score), row))
         })
         .collect();
-    scored.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
+    // The sort is stable: equals keep the order of the list of actions.
+    scored.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
     scored.into_iter().map(|(_, row)| row).take(MOST).collect()
 }
 
@@ -207,7 +209,9 @@ fn list(
     moved: bool,
 ) -> Option<Row> {
     let mut clicked = None;
-    let height = (look.size.row * 11.0).min(ui.ctx().content_rect().height() * 0.55);
+    let most = (look.size.row * 12.0).min(ui.ctx().content_rect().height() * 0.55);
+    let lines = (rows.len() as f32).max(2.0);
+    let height = (look.size.row * lines + 2.0 * look.space.xs).min(most);
     egui::ScrollArea::vertical()
         .max_height(height)
         .min_scrolled_height(height)

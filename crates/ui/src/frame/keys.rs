@@ -32,19 +32,22 @@ pub fn show(ui: &mut Ui, mac: bool) -> bool {
                 }
             });
             let height = (screen.height() * 0.7).max(look.size.row * 4.0);
-            egui::ScrollArea::vertical().max_height(height).show(ui, |ui| {
-                ui.spacing_mut().item_spacing.y = 0.0;
-                for group in Group::ALL {
-                    ui.add_space(look.space.s);
-                    label::caption(ui, group.title());
-                    ui.add_space(look.space.xs);
-                    for action in ACTIONS.iter().filter(|action| action.group == group) {
-                        let keys: Vec<String> =
-                            action.keys.iter().map(|keys| keys.text(mac)).collect();
-                        line(ui, action.title, &keys.join(" or "), action.cli.unwrap_or(""));
+            egui::ScrollArea::vertical().max_height(height).min_scrolled_height(height).show(
+                ui,
+                |ui| {
+                    ui.spacing_mut().item_spacing.y = 0.0;
+                    for group in Group::ALL {
+                        ui.add_space(look.space.s);
+                        label::caption(ui, group.title());
+                        ui.add_space(look.space.xs);
+                        for action in ACTIONS.iter().filter(|action| action.group == group) {
+                            let keys: Vec<String> =
+                                action.keys.iter().map(|keys| keys.text(mac)).collect();
+                            line(ui, action.title, &keys.join(" or "), action.cli.unwrap_or(""));
+                        }
                     }
-                }
-            });
+                },
+            );
         })
         .should_close()
 }

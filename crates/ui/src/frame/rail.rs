@@ -78,8 +78,11 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &State, narrow: bool) {
 /// The menu: every action by its group, with the same words and keys as everywhere.
 fn menu_ui(ui: &mut Ui, env: &Env<'_>, mac: bool) -> Option<ActionId> {
     let mut chosen = None;
+    ui.spacing_mut().item_spacing.y = 0.0;
     for group in Group::ALL {
         ui.menu_button(group.title(), |ui| {
+            ui.spacing_mut().item_spacing.y = 0.0;
+            ui.set_min_width(look(ui.ctx()).size.rail);
             for action in ACTIONS.iter().filter(|action| action.group == group) {
                 let mut entry = egui::Button::new(action.title);
                 if let Some(keys) = action.keys.first() {

@@ -190,7 +190,11 @@ impl Widget for Btn {
         let room = ui.available_width().max(look.space.xxl);
         let galley = label::line(ui.painter(), &words, look.font(face), Color32::PLACEHOLDER, room);
         let height = if self.large { look.size.control_large } else { look.size.control };
-        let pad = if self.large { look.space.l } else { look.space.m };
+        let pad = match (self.large, self.icon_last) {
+            (true, _) => look.space.l,
+            (false, true) => look.space.xs,
+            (false, false) => look.space.m,
+        };
         let icon = if self.icon.is_some() { look.size.icon + look.space.s } else { 0.0 };
         let natural = galley.size().x + icon + 2.0 * pad;
         let width = if self.full_width { ui.available_width().max(natural) } else { natural };

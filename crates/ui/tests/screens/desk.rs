@@ -105,10 +105,24 @@ fn a_price_is_edited_in_place() {
         payment: PaymentPolicy::After,
     };
     assert_eq!(desk.commands(), [Command::OfferSet(draft)]);
-    window.must_say("Price set");
+    window.must_say("Offer changed");
     window.retype("Price of repo-index in sat", "a lot");
     window.click("Set price of repo-index");
     assert_eq!(desk.commands().len(), 1, "a price that doesn't read is not sent");
+}
+
+#[test]
+fn offers_are_added_and_removed() {
+    let desk = FakeDesk::new(fixture::busy());
+    desk.change(|view| view.provider.offers.truncate(2));
+    let mut window = Window::open(&desk, Screen::Desk);
+    window.click("Remove offer repo-index");
+    assert_eq!(desk.commands(), [Command::OfferRemove { kind: 5931 }]);
+    window.click("Add offer");
+    window.click("Extract text for 2,100 sat");
+    let draft =
+        OfferDraft { kind: 5000, price_msat: Msat::from_sat(2_100), payment: PaymentPolicy::After };
+    assert_eq!(desk.commands()[1..], [Command::OfferSet(draft)]);
 }
 
 #[test]
@@ -155,6 +169,7 @@ fn an_empty_home_teaches_and_offers_one_thing() {
     let desk = FakeDesk::new(fixture::empty());
     let window = Window::open(&desk, Screen::Desk);
     window.must_say("Nothing is offered");
+    window.must_say("Offer to run a command for 2,100 sat");
     window.must_say("No job is running");
     window.must_say("Nothing has happened yet");
     window.must_say("No relay is set");

@@ -68,3 +68,66 @@ fn every_screen_is_drawn() {
         }
     }
 }
+
+/// Draws what a window shows after its keys were pressed.
+fn keep(window: &mut crate::Window, name: &str) {
+    let folder = std::env::var("UI_PICTURES").unwrap_or_else(|_| ".".into());
+    let image = window.harness.render().unwrap();
+    image.save(std::path::Path::new(&folder).join(format!("{name}.png"))).unwrap();
+}
+
+#[test]
+#[ignore = "draws what opens above the screens; run with UI_PICTURES to look at it"]
+fn what_opens_above_the_screens_is_drawn() {
+    use egui::{Key, Modifiers};
+    use egui_kittest::kittest::Queryable as _;
+    let desk = FakeDesk::new(fixture::busy());
+    let mut window = crate::Window::open(&desk, Screen::Desk);
+    window.press_with(Modifiers::COMMAND, Key::K);
+    keep(&mut window, "palette");
+    window.harness.event(egui::Event::Text("job".into()));
+    window.run();
+    keep(&mut window, "palette-job");
+    window.press(Key::Escape);
+    window.press_with(Modifiers::SHIFT, Key::Questionmark);
+    keep(&mut window, "keys");
+    window.press(Key::Escape);
+    window.click("Menu");
+    window.click("Sell");
+    keep(&mut window, "menu");
+    window.press(Key::Escape);
+    window.press(Key::R);
+    window.click("Make invoice");
+    keep(&mut window, "receive-fault");
+    window.type_into("Amount", "2,100");
+    window.click("Make invoice");
+    keep(&mut window, "receive");
+    window.click("Identity npub10elf…jptg");
+    window.click("Show the words");
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    window.run();
+    keep(&mut window, "words");
+    window.press(Key::Escape);
+    window.harness.get_by_label("Close receive").click();
+    window.run();
+    window.press(Key::P);
+    keep(&mut window, "pay");
+    let error = domain::ErrorBody::refused(
+        "over_limit",
+        "The provider's invoice asks 5,000 sat, your limit for this job is 2,100. Nothing was paid.",
+    )
+    .hint("Raise the limit or choose another provider.");
+    desk.behave(|manner| manner.refusal = Some(error));
+    window.press(Key::Escape);
+    window.jump(Key::G, Key::D);
+    window.press_with(Modifiers::SHIFT, Key::O);
+    window.click("Show details");
+    keep(&mut window, "error");
+    window.jump(Key::G, Key::A);
+    for _ in 0..3 {
+        window.press(Key::K);
+    }
+    keep(&mut window, "activity-selected");
+    let mut window = crate::wallet::paying();
+    keep(&mut window, "pay-confirm");
+}

@@ -221,3 +221,13 @@ fn words_that_cannot_be_fetched_say_why() {
     window.click("Show the words");
     wait_for(&mut window, "The vault is locked. No word was shown.");
 }
+
+/// A window that asks for the second yes.
+#[cfg(feature = "headless")]
+pub fn paying() -> Window {
+    let (_, mut window) = mainnet_in_2017();
+    window.press(Key::P);
+    paste(&mut window, COFFEE);
+    window.click("Pay 250,000 sat");
+    window
+}

@@ -56,7 +56,7 @@ fn main_column(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     let look = look(ui.ctx());
     switch(ui, &look, scene, state);
     ui.add_space(look.space.l);
-    panel::plain_section(ui, "Offers");
+    panel::section(ui, "Offers", |ui| offers::add(ui, scene));
     offers::show(ui, scene, state);
     ui.add_space(look.space.l);
     happening(ui, &look, scene, state);

@@ -1,11 +1,13 @@
 //! The offers: what this machine sells, for how much, editable in place.
 
+use domain::Msat;
 use egui::{Align, Align2, Id, Layout, Ui, Vec2};
 use engine::{
     Command,
     command::{OfferDraft, PaymentPolicy},
 };
 
+use super::super::market::{KINDS, Kind};
 use crate::{
     courier::Purpose,
     icons::Icon,
@@ -13,16 +15,54 @@ use crate::{
     present::{Tone, desk::OfferRow, words},
     scene::{Act, Scene},
     state::State,
-    widgets::{Btn, badge, label, notice, panel},
+    widgets::{self, Btn, badge, label, notice, panel},
 };
+
+/// What a new offer costs until the operator says otherwise.
+const FIRST_PRICE: Msat = Msat::from_sat(2_100);
+
+/// The kinds that are not offered yet, one click each.
+pub fn add(ui: &mut Ui, scene: &mut Scene<'_>) {
+    let offered = |kind: u16| scene.data.desk.offers.iter().any(|offer| offer.kind == kind);
+    let missing: Vec<&Kind> = KINDS.iter().filter(|kind| !offered(kind.kind)).collect();
+    if missing.is_empty() {
+        return;
+    }
+    let response = widgets::icon_button(ui, Icon::Plus, "Add offer", "");
+    let mut chosen = None;
+    egui::Popup::menu(&response).show(|ui| {
+        for kind in missing {
+            if ui.button(format!("{} for {FIRST_PRICE}", kind.title)).clicked() {
+                chosen = Some(kind.kind);
+                ui.close();
+            }
+        }
+    });
+    if let Some(kind) = chosen {
+        let payment = PaymentPolicy::After;
+        let draft = OfferDraft { kind, price_msat: FIRST_PRICE, payment };
+        scene.act(Act::Send(Purpose::Offer(kind), Command::OfferSet(draft)));
+    }
+}
 
 pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     let offers = &scene.data.desk.offers;
     if offers.is_empty() {
         panel::card(ui, |ui| {
-            let lesson = "An offer is a kind of job with a price. Set one on the command line: \
-                          pilothouse provider offers set --kind 5930 --price-msat 2100000";
-            notice::empty(ui, Icon::Receipt, "Nothing is offered", lesson, |_| {});
+            let lesson = "An offer is a kind of job with a price. Commands run in a sandbox, \
+                          without network, within limits.";
+            notice::empty(ui, Icon::Receipt, "Nothing is offered", lesson, |ui| {
+                let first = &KINDS[0];
+                let words = format!("Offer to {} for {FIRST_PRICE}", first.title.to_lowercase());
+                let busy = scene.courier.busy(&Purpose::Offer(first.kind)).is_some();
+                if ui.add(Btn::new(words).busy(busy)).clicked() {
+                    let payment = PaymentPolicy::After;
+                    let draft = OfferDraft { kind: first.kind, price_msat: FIRST_PRICE, payment };
+                    let purpose = Purpose::Offer(first.kind);
+                    scene.acts.push(Act::Send(purpose, Command::OfferSet(draft)));
+                }
+            });
+            scene.error_of(ui, state, &Purpose::Offer(KINDS[0].kind));
         });
         return;
     }
@@ -43,7 +83,7 @@ fn offer_ui(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, offer: &Offer
         ui.set_min_width(ui.available_width());
         ui.horizontal(|ui| {
             ui.vertical(|ui| {
-                let price_room = look.size.field_short + look.size.field_short;
+                let price_room = look.size.field_short * 2.0 + look.size.control;
                 ui.set_width((ui.available_width() - price_room).max(look.size.field_short));
                 ui.spacing_mut().item_spacing.y = 2.0;
                 ui.horizontal(|ui| {
@@ -82,6 +122,11 @@ fn price(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, offer: &OfferRow
     let edited = text != kept;
     let parsed = words::parse_sat(&text);
     let busy = scene.courier.busy(&purpose).is_some();
+    let remove = format!("Remove offer {}", offer.name);
+    if widgets::icon_button(ui, Icon::Cross, &remove, "").clicked() {
+        let command = Command::OfferRemove { kind: offer.kind };
+        scene.acts.push(Act::Send(purpose.clone(), command));
+    }
     let mut save = false;
     if edited {
         let button = Btn::new("Set price")

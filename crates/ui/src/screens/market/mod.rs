@@ -6,6 +6,8 @@ mod inbox;
 use egui::{Id, Ui};
 use engine::view::JobRole;
 
+pub use buy::{KINDS, Kind};
+
 use crate::{
     actions::{ActionId, Subject},
     icons::Icon,
@@ -116,7 +118,7 @@ fn active_row(
         Cell::Text(&row.updated, Face::Caption, look.color.faint),
     ];
     let id = Id::unique(("job", row.request_id));
-    if list.row(ui, id, &row.name, selected, &cells).clicked() {
+    if list.row(ui, id, &row.name, selected, &cells).on_hover_text(&row.name).clicked() {
         acts.push(Act::Inspect(subject));
     }
 }
@@ -193,7 +195,7 @@ fn over_row(
         Cell::Text(&row.updated, Face::Caption, look.color.faint),
     ];
     let id = Id::unique(("over", row.request_id));
-    if list.row(ui, id, &row.name, selected, &cells).clicked() {
+    if list.row(ui, id, &row.name, selected, &cells).on_hover_text(&row.name).clicked() {
         acts.push(Act::Inspect(subject));
     }
 }

@@ -106,10 +106,8 @@ fn grid(ui: &mut Ui, words: &[String], shown: bool) {
                 let digits = number.to_string();
                 let font = look.font(Face::Caption);
                 label::paint_line(painter, inner, &digits, font, look.color.faint, Align::Min);
-                let place = Rect::from_min_max(
-                    pos2(inner.left() + look.space.l + 2.0, inner.top()),
-                    inner.max,
-                );
+                let place =
+                    Rect::from_min_max(pos2(inner.left() + look.space.xl, inner.top()), inner.max);
                 if shown {
                     let font = look.font(Face::Mono);
                     label::paint_line(painter, place, word, font, look.color.text, Align::Min);

@@ -37,19 +37,16 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
             .as_ref()
             .and_then(|key| wallet::find(scene.view, key))
             .cloned();
-        ui.horizontal_top(|ui| {
-            ui.spacing_mut().item_spacing.x = look.space.xl;
-            ui.vertical(|ui| {
-                ui.set_width(look.size.form.min(ui.available_width()));
-                if state.wallet.pay.started.is_some() {
-                    match &payment {
-                        Some(payment) => outcome(ui, scene, state, payment),
-                        None => notice::loading(ui, "Handing the payment to the wallet"),
-                    }
-                } else {
-                    form(ui, scene, state);
+        ui.scope(|ui| {
+            ui.set_width(look.size.form.min(ui.available_width()));
+            if state.wallet.pay.started.is_some() {
+                match &payment {
+                    Some(payment) => outcome(ui, scene, state, payment),
+                    None => notice::loading(ui, "Handing the payment to the wallet"),
                 }
-            });
+            } else {
+                form(ui, scene, state);
+            }
         });
         scene.error_of(ui, state, &Purpose::Pay);
     });

@@ -36,15 +36,20 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
             .and_then(|key| wallet::find(scene.view, key))
             .cloned();
         ui.horizontal_top(|ui| {
-            ui.spacing_mut().item_spacing.x = look.space.xl;
+            ui.spacing_mut().item_spacing.x = 0.0;
             ui.vertical(|ui| {
                 ui.set_width(look.size.field.min(ui.available_width()));
+                ui.spacing_mut().item_spacing.x = look.space.s;
                 form(ui, scene, state);
             });
             if state.wallet.receive.started.is_some() {
-                ui.vertical(|ui| match &payment {
-                    Some(payment) => invoice(ui, scene, payment),
-                    None => notice::loading(ui, "Asking the wallet for an invoice"),
+                ui.add_space(look.space.xl);
+                ui.vertical(|ui| {
+                    ui.spacing_mut().item_spacing.x = look.space.s;
+                    match &payment {
+                        Some(payment) => invoice(ui, scene, payment),
+                        None => notice::loading(ui, "Asking the wallet for an invoice"),
+                    }
                 });
             }
         });
