@@ -74,7 +74,8 @@ async fn an_endless_loop_is_ended_at_its_cpu_limit_also_when_spread_over_childre
             spec.limits = Limits { cpu_secs: 1, wall_ms: 20_000, ..Limits::default() };
             let (outcome, _) = run(&sandbox, &spec).await;
             assert_eq!(outcome.end, End::OverLimit { limit: LimitHit::Cpu }, "{}", text(&outcome));
-            assert!((900..4_000).contains(&outcome.usage.cpu_ms), "{:?}", outcome.usage);
+            // The kernel's own limit goes by ticks, which a busy machine counts too high.
+            assert!((500..4_000).contains(&outcome.usage.cpu_ms), "{:?}", outcome.usage);
         }
     }
 }

@@ -18,8 +18,11 @@ pub struct Scratch {
 impl Scratch {
     pub(super) fn create(parent: &Path) -> Result<Self, SandboxError> {
         let create = || -> io::Result<Self> {
-            let root = tempfile::Builder::new().prefix("pilothouse-run-").tempdir_in(parent)?;
-            let root = root.keep();
+            let root = tempfile::Builder::new()
+                .prefix("pilothouse-run-")
+                .permissions(fs::Permissions::from_mode(0o700))
+                .tempdir_in(parent)?
+                .keep();
             let work = root.join("work");
             let scratch = Self { root, work };
             for name in ["work", "tmp", "shm"] {
@@ -42,48 +45,65 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let removed = remove(&self.root);
-        if let Err(error) = removed.or_else(|error| match error.kind() {
-            io::ErrorKind::NotFound => Ok(()),
-            _ => Err(error),
-        }) {
+        if let Err(error) = remove(&self.root) {
             tracing::warn!(path = %self.root.display(), %error, "a scratch directory is left over");
         }
     }
 }
 
-/// Removes a tree of any depth, without following links. Each directory below is first moved up
-/// beside the others, so that neither the depth nor the length of a path can stop the removal.
+/// Removes a tree of any depth, without following links. A supervisor whose asker is gone may be
+/// at it as well, so what got in the way of one pass is tried again.
 pub(super) fn remove(root: &Path) -> io::Result<()> {
-    open_up(root)?;
-    let mut moved: u64 = 0;
+    const PASSES: u32 = 20;
+    let mut result = Ok(());
+    for pass in 0..PASSES {
+        result = remove_once(root);
+        if result.is_ok() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(pass.into()));
+    }
+    result
+}
+
+/// Each directory below is first moved up beside the others, so that neither the depth nor the
+/// length of a path can stop the removal.
+fn remove_once(root: &Path) -> io::Result<()> {
+    let mut free_names = (0_u64..).map(|number| root.join(format!(".moved-{number}")));
     let mut waiting = vec![root.to_path_buf()];
     let mut emptied = Vec::new();
     while let Some(directory) = waiting.pop() {
-        open_up(&directory)?;
-        for entry in fs::read_dir(&directory)? {
+        unless_gone(open_up(&directory))?;
+        for entry in unless_gone(fs::read_dir(&directory))?.into_iter().flatten() {
             let entry = entry?;
-            if !entry.file_type()?.is_dir() {
-                fs::remove_file(entry.path())?;
+            if !unless_gone(entry.file_type())?.is_some_and(|kind| kind.is_dir()) {
+                unless_gone(fs::remove_file(entry.path()))?;
             } else if directory == root {
                 waiting.push(entry.path());
             } else {
                 // Moving a directory needs to write its `..`.
-                open_up(&entry.path())?;
-                moved += 1;
-                let up = root.join(format!(".moved-{moved}"));
-                fs::rename(entry.path(), &up)?;
+                unless_gone(open_up(&entry.path()))?;
+                let up = free_names.find(|up| fs::symlink_metadata(up).is_err());
+                let up = up.expect("BUG: there are more numbers than names in a directory");
+                unless_gone(fs::rename(entry.path(), &up))?;
                 waiting.push(up);
             }
         }
-        if directory != root {
-            emptied.push(directory);
-        }
+        emptied.push(directory);
     }
+    // The root was the first, so it is the last.
     for directory in emptied.iter().rev() {
-        fs::remove_dir(directory)?;
+        unless_gone(fs::remove_dir(directory))?;
     }
-    fs::remove_dir(root)
+    Ok(())
+}
+
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn open_up(directory: &Path) -> io::Result<()> {
@@ -106,11 +126,18 @@ mod tests {
         }
         fs::create_dir_all(&deep).unwrap();
         std::os::unix::fs::symlink(outside.path(), scratch.work().join("out")).unwrap();
-        fs::write(scratch.work().join(".moved-1"), "a name of ours").unwrap();
+        fs::write(scratch.root().join(".moved-9"), "").unwrap();
         let locked = scratch.work().join("locked");
         fs::create_dir(&locked).unwrap();
         fs::write(locked.join("f"), "").unwrap();
         fs::set_permissions(&locked, fs::Permissions::from_mode(0o0)).unwrap();
+        assert_eq!(fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o700);
+        // Twice at once, as when the asker and the supervisor both clear up.
+        std::thread::scope(|scope| {
+            let beside = scope.spawn(|| remove(&root));
+            remove(&root).unwrap();
+            beside.join().unwrap().unwrap();
+        });
         drop(scratch);
         assert!(!root.exists());
         assert!(outside.path().join("kept").exists());
