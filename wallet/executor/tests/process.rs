@@ -1,0 +1,272 @@
+//! The real process on the practice network: two desks' wallets, paid, killed, started again.
+#![expect(clippy::disallowed_methods, reason = "the test starts the program itself")]
+
+mod common;
+
+use common::practice;
+use domain::ErrorBody;
+use host::ipc::Client;
+use pilothouse_practice::Practice;
+use serde_json::{Value, json};
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+use wallet::wire::{Invoice, Payment, PaymentState, SERVICE};
+
+const HALF_MSAT: u64 = 5_000_000_000;
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// One executor, its home and the way to it.
+struct Wallet {
+    home: PathBuf,
+    child: Child,
+    client: Client,
+}
+
+fn program(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pilothouse-wallet"));
+    command.arg("--home").arg(home).stdin(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+impl Wallet {
+    async fn start(home: &Path) -> Self {
+        Self::start_with(home, &[]).await
+    }
+
+    async fn start_with(home: &Path, env: &[(&str, String)]) -> Self {
+        let mut command = program(home);
+        command.arg("--exit-with-parent").stderr(Stdio::inherit());
+        command.envs(env.iter().map(|(name, value)| (name, value.as_str())));
+        let child = command.spawn().unwrap();
+        let client = connect(home).await;
+        Self { home: home.to_owned(), child, client }
+    }
+
+    /// On the practice network, with its channel.
+    async fn joined(practice: &Practice, home: &Path) -> Self {
+        practice::write_chain_file(practice, &home.join("wallet"));
+        let wallet = Self::start(home).await;
+        let info = wallet.info_when(|info| info["listening_address"].is_string()).await;
+        let text = |name: &str| info[name].as_str().unwrap().to_owned();
+        practice::join(practice, text("node_id"), text("listening_address")).await;
+        wallet.ready().await;
+        wallet
+    }
+
+    async fn call(&self, method: &str, params: Value) -> Result<Value, ErrorBody> {
+        tokio::time::timeout(WITHIN, self.client.call(method, params)).await.expect("an answer")
+    }
+
+    async fn info_when(&self, is: impl Fn(&Value) -> bool) -> Value {
+        let start = Instant::now();
+        loop {
+            let info = self.call("info", Value::Null).await.unwrap();
+            if is(&info) {
+                return info;
+            }
+            assert!(start.elapsed() < WITHIN, "{info}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn ready(&self) {
+        self.info_when(|info| info["state"] == "ready" && info["balance"].is_object()).await;
+    }
+
+    async fn balance(&self) -> u64 {
+        let info = self.call("info", Value::Null).await.unwrap();
+        info["balance"]["spendable_msat"].as_u64().unwrap()
+    }
+
+    async fn receive(&self, key: &str, msat: u64) -> Result<Invoice, ErrorBody> {
+        let asked = json!({ "key": key, "amount_msat": msat, "memo": "job", "expiry_secs": 600 });
+        Ok(serde_json::from_value(self.call("receive", asked).await?).unwrap())
+    }
+
+    async fn pay(&self, key: &str, bolt11: &str, msat: u64) -> Result<Value, ErrorBody> {
+        let asked =
+            json!({ "key": key, "bolt11": bolt11, "amount_msat": msat, "max_fee_msat": 10_000 });
+        self.call("pay", asked).await
+    }
+
+    async fn until(&self, key: &str, state: PaymentState) -> Payment {
+        let start = Instant::now();
+        loop {
+            if let Ok(answer) = self.call("payment", json!({ "key": key })).await {
+                let payment: Payment = serde_json::from_value(answer).unwrap();
+                if payment.state == state {
+                    return payment;
+                }
+                assert!(start.elapsed() < WITHIN, "{key}: {payment:?}");
+            }
+            assert!(start.elapsed() < WITHIN, "{key}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    async fn ended(&mut self) -> ExitStatus {
+        wait(&mut self.child).await
+    }
+}
+
+impl Drop for Wallet {
+    fn drop(&mut self) {
+        let _already_gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+async fn connect(home: &Path) -> Client {
+    let start = Instant::now();
+    loop {
+        match Client::connect(&home.join("wallet"), SERVICE).await {
+            Ok(client) => return client,
+            Err(error) => assert!(start.elapsed() < WITHIN, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn wait(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        assert!(start.elapsed() < WITHIN, "it does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn proves(payment: &Payment) {
+    let preimage = payment.preimage.expect("a settled payment has its preimage");
+    assert_eq!(Some(preimage.payment_hash()), payment.payment_hash);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_wallets_pay_each_other_and_survive_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let practice = practice::start(dir.path()).await;
+    let (home_a, home_b) = (dir.path().join("a"), dir.path().join("b"));
+    let (mut a, b) =
+        tokio::join!(Wallet::joined(&practice, &home_a), Wallet::joined(&practice, &home_b));
+    assert_eq!((a.balance().await, b.balance().await), (HALF_MSAT, HALF_MSAT));
+
+    let invoice = b.receive("job/1", 50_001).await.unwrap();
+    assert_eq!(b.receive("job/1", 50_001).await.unwrap(), invoice);
+    a.pay("buy/1", &invoice.bolt11, 50_001).await.unwrap();
+    let paid = a.until("buy/1", PaymentState::Settled).await;
+    let got = b.until("job/1", PaymentState::Settled).await;
+    proves(&paid);
+    proves(&got);
+    let fee = paid.fee_msat.unwrap().get();
+    assert!(fee > 0, "the counterparty forwards for a fee");
+    assert_eq!(a.balance().await, HALF_MSAT - 50_001 - fee);
+    assert_eq!(b.balance().await, HALF_MSAT + 50_001);
+
+    a.kill();
+    let a = Wallet::start(&home_a).await;
+    a.ready().await;
+    assert_eq!(a.balance().await, HALF_MSAT - 50_001 - fee);
+    let same: Payment =
+        serde_json::from_value(a.pay("buy/1", &invoice.bolt11, 50_001).await.unwrap()).unwrap();
+    assert_eq!((same.state, same.preimage), (PaymentState::Settled, paid.preimage));
+    let twice = a.pay("buy/2", &invoice.bolt11, 50_001).await.unwrap_err();
+    assert_eq!(twice.code, "already_paid");
+
+    let back = a.receive("job/2", 7_007).await.unwrap();
+    b.pay("buy/3", &back.bolt11, 7_007).await.unwrap();
+    let fee_back = b.until("buy/3", PaymentState::Settled).await.fee_msat.unwrap().get();
+    a.until("job/2", PaymentState::Settled).await;
+    assert_eq!(a.balance().await, HALF_MSAT - 50_001 - fee + 7_007);
+    assert_eq!(b.balance().await, HALF_MSAT + 50_001 - 7_007 - fee_back);
+
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    for wallet in [&a, &b] {
+        let info = wallet.call("info", Value::Null).await.unwrap();
+        assert_eq!(info["detail"], Value::Null, "ledger and channels agree");
+    }
+    let report = a.call("backup", Value::Null).await.unwrap();
+    assert_eq!(report["includes"], json!(["wallet.db", "ldk_node_data.sqlite"]));
+    drop((a, b));
+    practice.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_process_owns_a_wallet_and_ends_when_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("a");
+    let mut wallet = Wallet::start(&home).await;
+    let info = wallet.call("info", Value::Null).await.unwrap();
+    assert_eq!(info["node_id"], "", "without a chain file there is no node");
+    wallet.info_when(|info| info["state"] == "degraded" && info["detail"].is_string()).await;
+
+    let second = program(&home).spawn().unwrap().wait_with_output().unwrap();
+    assert_eq!(second.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains("Another wallet process"), "{said}");
+
+    let mainnet = program(&dir.path().join("m")).args(["--network", "mainnet"]).spawn().unwrap();
+    let mainnet = mainnet.wait_with_output().unwrap();
+    assert_eq!(mainnet.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&mainnet.stderr).contains("practice network only"));
+
+    wallet.call("shutdown", Value::Null).await.unwrap();
+    assert!(wallet.ended().await.success());
+    assert!(Client::connect(&home.join("wallet"), SERVICE).await.is_err());
+
+    let mut orphan = Wallet::start(&home).await;
+    drop(orphan.child.stdin.take());
+    assert!(orphan.ended().await.success(), "it ends with its parent");
+    assert!(orphan.home.join("wallet/wallet.db").exists());
+
+    let mut terminated = Wallet::start(&home).await;
+    let pid = rustix::process::Pid::from_child(&terminated.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(terminated.ended().await.success());
+}
+
+/// Ended by itself at the n-th step of its log, in and out, the wallet finishes both after a start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn killed_at_its_own_steps_it_ends_each_payment_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("a");
+    let practice = practice::start(dir.path()).await;
+    let counterparty = practice.counterparty().unwrap();
+    let mut wallet = Wallet::joined(&practice, &home).await;
+    let mut expected = HALF_MSAT;
+    for (round, step) in [3, 5, 7, 9, 11, 14].into_iter().enumerate() {
+        wallet.kill();
+        wallet = Wallet::start_with(&home, &[("PILOTHOUSE_CRASH_AT", step.to_string())]).await;
+        let (job, buy) = (format!("job/{round}"), format!("buy/{round}"));
+        let outside = counterparty.invoice(3_003, "").await.unwrap();
+        // It dies somewhere in here; what it answered before counts, what it did not is asked again.
+        let asked = async {
+            wallet.pay(&buy, &outside.bolt11, 3_003).await?;
+            let invoice = wallet.receive(&job, 9_009).await?;
+            let _paid_or_cut_off = counterparty.pay(&invoice.bolt11).await;
+            Ok::<_, ErrorBody>(())
+        };
+        let _cut_off = asked.await;
+        let died = wallet.ended().await;
+        assert!(!died.success(), "it died at step {step}");
+
+        wallet = Wallet::start(&home).await;
+        wallet.ready().await;
+        wallet.pay(&buy, &outside.bolt11, 3_003).await.unwrap();
+        let invoice = wallet.receive(&job, 9_009).await.unwrap();
+        counterparty.pay(&invoice.bolt11).await.unwrap();
+        proves(&wallet.until(&job, PaymentState::Settled).await);
+        proves(&wallet.until(&buy, PaymentState::Settled).await);
+        expected = expected + 9_009 - 3_003;
+        assert_eq!(wallet.balance().await, expected, "after step {step}");
+    }
+}
