@@ -267,7 +267,8 @@ pub enum ServiceState {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "query", rename_all = "snake_case")]
 pub enum Query {
-    /// Log rows `from..from+count` by local position (1 is the oldest), filtered by text.
+    /// Log rows `from..from+count` by local position (1 is the oldest); with a filter, the newest
+    /// `count` rows that hold its text, oldest first, wherever they are.
     Log {
         from: u64,
         count: u32,

@@ -262,7 +262,7 @@ actions! {
         [Keys::plain(Key::C)], Some("pilothouse job cancel ID"), can_cancel;
 
     Receive, Wallet, "Receive", "Make an invoice that others can pay",
-        [Keys::plain(Key::R)], Some("pilothouse wallet receive AMOUNT"), always;
+        [Keys::plain(Key::R)], Some("pilothouse wallet receive MSAT"), always;
     Pay, Wallet, "Pay", "Pay a Lightning invoice",
         [Keys::plain(Key::P)], Some("pilothouse wallet pay BOLT11"), always;
     RefreshWallet, Wallet, "Refresh balance", "Ask the wallet for its balance again",
@@ -271,7 +271,7 @@ actions! {
     CopyIdentity, Identity, "Copy npub", "Copy this machine's public key",
         [], Some("pilothouse identity show"), has_identity;
     ShowWords, Identity, "Show the words", "Show the recovery words of this machine's identity",
-        [], Some("pilothouse identity backup"), can_show_words;
+        [], Some("pilothouse identity show --words"), can_show_words;
 
     SelectNext, Lists, "Select next", "Select the next row",
         [Keys::plain(Key::J), Keys::plain(Key::ArrowDown)], None, in_list;
@@ -284,7 +284,7 @@ actions! {
     CopySelected, Lists, "Copy as JSON", "Copy the selected job, payment or event",
         [Keys::plain(Key::Y)], None, has_selection;
     Filter, Lists, "Filter activity", "Show only the events that contain a text",
-        [Keys::plain(Key::Slash)], Some("pilothouse events list"), in_activity;
+        [Keys::plain(Key::Slash)], Some("pilothouse events list --filter TEXT"), in_activity;
     FollowTail, Lists, "Follow newest", "Keep the newest event in sight, or stop doing so",
         [Keys::plain(Key::F)], Some("pilothouse events tail"), in_activity;
 

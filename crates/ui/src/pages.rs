@@ -5,7 +5,11 @@ use engine::{
     DeskPort, Query,
     view::{Answer, JobView, LogRow, PaymentView},
 };
-use std::{collections::HashMap, sync::mpsc::Receiver};
+use std::{
+    collections::HashMap,
+    sync::mpsc::Receiver,
+    time::{Duration, Instant},
+};
 
 use crate::courier::{Load, take, unexpected};
 
@@ -13,17 +17,19 @@ use crate::courier::{Load, take, unexpected};
 pub const PAGE: u64 = 200;
 const PAGES_KEPT: usize = 64;
 const IN_FLIGHT: usize = 4;
+/// The most rows that a filter finds: the newest.
+pub const FOUND_MOST: u32 = 1_000;
+/// A filter looks through the log again at most this often.
+const FOUND_EVERY: Duration = Duration::from_secs(1);
 
-/// The log by row index, under one filter. Only the pages near what is looked at are kept.
+/// The log by row index: pages of all of it, or what a filter finds. Only the pages near what is
+/// looked at are kept.
 #[derive(Default)]
 pub struct LogPages {
-    filter: Option<String>,
     pages: HashMap<u64, Page>,
-    /// How many rows there are under the filter; absent until an answer has said so.
-    total: Option<u64>,
+    total: u64,
     turn: u64,
-    /// Events in the log when the filtered total was last asked for.
-    asked_at_events: u64,
+    found: Option<Found>,
     failed: Option<ErrorBody>,
 }
 
@@ -36,13 +42,25 @@ struct Page {
     read_at_total: u64,
 }
 
+/// What a filter finds, oldest first.
+struct Found {
+    text: String,
+    /// Absent until an answer has come.
+    rows: Option<Vec<LogRow>>,
+    asked: Option<Receiver<Answer>>,
+    /// When, and how many events there were then.
+    asked_at: Option<(Instant, u64)>,
+}
+
 impl LogPages {
-    /// Shows only rows that hold `text`; everything read before is dropped.
+    /// Shows only rows that hold `text`; without one, all.
     pub fn set_filter(&mut self, text: &str) {
         let text = text.trim();
-        let filter = (!text.is_empty()).then(|| text.to_owned());
-        if filter != self.filter {
-            *self = Self { filter, ..Self::default() };
+        let now = self.found.as_ref().map_or("", |found| found.text.as_str());
+        if text != now {
+            let found = Found { text: text.to_owned(), rows: None, asked: None, asked_at: None };
+            self.found = (!text.is_empty()).then_some(found);
+            self.failed = None;
         }
     }
 
@@ -53,60 +71,74 @@ impl LogPages {
     /// Forgets a failure, so that its pages are asked for again.
     pub fn retry(&mut self) {
         self.failed = None;
+        if let Some(found) = &mut self.found {
+            found.asked_at = None;
+        }
     }
 
-    /// Rows under the filter; `events` is how many the log holds.
+    /// Rows to show, of a log of `events`; absent while a filter has not answered yet.
     pub fn total(&mut self, port: &dyn DeskPort, events: u64) -> Option<u64> {
-        if self.filter.is_none() {
-            self.total = Some(events);
-            return self.total;
+        self.total = events;
+        let Some(found) = &mut self.found else { return Some(events) };
+        let due =
+            found.asked_at.is_none_or(|(at, then)| then != events && at.elapsed() >= FOUND_EVERY);
+        if due && found.asked.is_none() && self.failed.is_none() {
+            found.asked_at = Some((Instant::now(), events));
+            let filter = Some(found.text.clone());
+            found.asked = Some(port.ask(Query::Log { from: 1, count: FOUND_MOST, filter }));
         }
-        if self.asked_at_events != events && self.failed.is_none() {
-            let last = self.total.unwrap_or(0) / PAGE;
-            if self.ask(port, last) {
-                self.asked_at_events = events;
-            }
-        }
-        self.total
+        found.rows.as_ref().map(|rows| rows.len() as u64)
+    }
+
+    /// When a filter that has not seen the newest of `events` looks again.
+    pub fn looks_again(&self, events: u64) -> Option<Duration> {
+        let (at, then) = self.found.as_ref()?.asked_at?;
+        (then != events).then(|| FOUND_EVERY.saturating_sub(at.elapsed()))
     }
 
     /// The row at `index`, oldest first; asks for its page where it is not here.
     pub fn row(&mut self, port: &dyn DeskPort, index: u64) -> Load<&LogRow> {
-        self.turn += 1;
         let (number, place) = (index / PAGE, (index % PAGE) as usize);
-        let total = self.total.unwrap_or(0);
-        let turn = self.turn;
+        if self.found.is_none() {
+            self.touch(port, number, place);
+        }
+        let row = match &self.found {
+            Some(found) => found
+                .rows
+                .as_ref()
+                .and_then(|rows| rows.get(usize::try_from(index).unwrap_or(usize::MAX))),
+            None => self.pages.get(&number).and_then(|page| page.rows.get(place)),
+        };
+        match (row, &self.failed) {
+            (Some(row), _) => Load::Ready(row),
+            (None, Some(error)) => Load::Failed(error.clone()),
+            (None, None) => Load::Waiting,
+        }
+    }
+
+    /// Marks a page as looked at, and asks for it where a row of it is missing.
+    fn touch(&mut self, port: &dyn DeskPort, number: u64, place: usize) {
+        self.turn += 1;
         let page = self.pages.entry(number).or_default();
-        page.used = turn;
-        let grown = page.rows.len() < PAGE as usize && page.read_at_total < total;
-        if place >= page.rows.len() && (page.rows.is_empty() || grown) && self.failed.is_none() {
+        page.used = self.turn;
+        let grown = page.rows.len() < PAGE as usize && page.read_at_total < self.total;
+        let missing = place >= page.rows.len() && (page.rows.is_empty() || grown);
+        if missing && self.failed.is_none() {
             self.ask(port, number);
         }
-        match self.pages.get(&number).and_then(|page| page.rows.get(place)) {
-            Some(row) => Load::Ready(row),
-            None => match &self.failed {
-                Some(error) => Load::Failed(error.clone()),
-                None => Load::Waiting,
-            },
-        }
     }
 
-    /// Whether the page was asked for now or is on its way already.
-    fn ask(&mut self, port: &dyn DeskPort, number: u64) -> bool {
+    fn ask(&mut self, port: &dyn DeskPort, number: u64) {
         let in_flight = self.pages.values().filter(|page| page.asked.is_some()).count();
         let page = self.pages.entry(number).or_default();
-        if page.asked.is_some() || in_flight >= IN_FLIGHT {
-            return false;
+        if page.asked.is_none() && in_flight < IN_FLIGHT {
+            let from = number * PAGE + 1;
+            let query = Query::Log { from, count: PAGE as u32, filter: None };
+            page.asked = Some(port.ask(query));
         }
-        page.asked = Some(port.ask(Query::Log {
-            from: number * PAGE + 1,
-            count: PAGE as u32,
-            filter: self.filter.clone(),
-        }));
-        true
     }
 
-    /// Takes in the pages that have come.
+    /// Takes in what has come.
     pub fn settle(&mut self) {
         for page in self.pages.values_mut() {
             let Some(answer) = page.asked.as_ref().and_then(take) else { continue };
@@ -115,10 +147,17 @@ impl LogPages {
                 Answer::Log { total, rows } => {
                     page.rows = rows;
                     page.read_at_total = total;
-                    if self.filter.is_some() {
-                        self.total = Some(total);
-                    }
                 }
+                Answer::Failed(error) => self.failed = Some(error),
+                _ => self.failed = Some(unexpected()),
+            }
+        }
+        if let Some(found) = &mut self.found
+            && let Some(answer) = found.asked.as_ref().and_then(take)
+        {
+            found.asked = None;
+            match answer {
+                Answer::Log { rows, .. } => found.rows = Some(rows),
                 Answer::Failed(error) => self.failed = Some(error),
                 _ => self.failed = Some(unexpected()),
             }

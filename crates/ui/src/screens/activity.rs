@@ -7,6 +7,7 @@ use crate::{
     courier::Load,
     icons::Icon,
     look::{Face, Look, look},
+    pages::FOUND_MOST,
     present::words,
     scene::{Act, Scene},
     state::State,
@@ -37,6 +38,9 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     egui::Frame::new().inner_margin(margin).show(ui, |ui| {
         let port = scene.courier.port().clone();
         let live = scene.courier.log.total(&*port, scene.view.log.events);
+        if let Some(again) = scene.courier.log.looks_again(scene.view.log.events) {
+            ui.ctx().request_repaint_after(again);
+        }
         let total = match state.activity.held_at {
             Some(held) => live.map(|live| held.min(live)),
             None => live,
@@ -75,7 +79,7 @@ fn head(
         let width = if tight { ui.available_width() * 0.45 } else { look.size.field };
         let edit = egui::TextEdit::singleline(&mut state.activity.filter)
             .id(filter_id())
-            .hint_text("Filter by text, stream or type")
+            .hint_text("Filter by stream, type or text")
             .align(egui::Align2::LEFT_CENTER)
             .desired_width(width)
             .char_limit(200)
@@ -113,6 +117,9 @@ fn counted(scene: &Scene<'_>, state: &State, total: Option<u64>) -> String {
     match total {
         None => "Looking…".into(),
         Some(n) if state.activity.filter.trim().is_empty() => words::count(n, "event"),
+        Some(n) if n >= u64::from(FOUND_MOST) => {
+            format!("the newest {} that match", words::grouped(n))
+        }
         Some(n) => {
             format!("{} of {}", words::grouped(n), words::count(scene.view.log.events, "event"))
         }
@@ -153,7 +160,7 @@ fn nothing(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
                           each event names the one before it.";
             notice::empty(ui, Icon::Activity, "Nothing has happened yet", lesson, |_| {});
         } else {
-            let lesson = "No event holds this text in its summary, stream or type.";
+            let lesson = "No event holds this text in its stream, type or data.";
             notice::empty(ui, Icon::Search, "Nothing matches", lesson, |ui| {
                 if ui.add(Btn::new("Show everything")).clicked() {
                     state.activity.filter.clear();

@@ -80,6 +80,22 @@ fn the_filter_is_reached_by_slash_and_narrows_the_rows() {
 }
 
 #[test]
+fn a_filter_that_finds_too_much_says_so_and_looks_again_for_what_is_new() {
+    let desk = FakeDesk::new(fixture::empty());
+    desk.change(|view| view.log.events = 90_000);
+    let mut window = Window::open(&desk, Screen::Activity);
+    window.press(Key::Slash);
+    window.harness.event(egui::Event::Text("settled".into()));
+    window.run();
+    window.must_say("the newest 1,000 that match");
+    window.must_say("89,999 Received");
+    desk.change(|view| view.log.events = 90_005);
+    std::thread::sleep(std::time::Duration::from_millis(1_050));
+    window.run();
+    window.must_say("90,005 Received");
+}
+
+#[test]
 fn letters_typed_into_the_filter_run_nothing() {
     let desk = FakeDesk::new(fixture::busy());
     let mut window = Window::open(&desk, Screen::Activity);

@@ -119,9 +119,9 @@ fn offers_are_added_and_removed() {
     window.click("Remove offer repo-index");
     assert_eq!(desk.commands(), [Command::OfferRemove { kind: 5931 }]);
     window.click("Add offer");
-    window.click("Extract text for 2,100 sat");
+    window.click("Extract text for 1 sat");
     let draft =
-        OfferDraft { kind: 5000, price_msat: Msat::from_sat(2_100), payment: PaymentPolicy::After };
+        OfferDraft { kind: 5000, price_msat: Msat::from_sat(1), payment: PaymentPolicy::Before };
     assert_eq!(desk.commands()[1..], [Command::OfferSet(draft)]);
 }
 
@@ -169,7 +169,7 @@ fn an_empty_home_teaches_and_offers_one_thing() {
     let desk = FakeDesk::new(fixture::empty());
     let window = Window::open(&desk, Screen::Desk);
     window.must_say("Nothing is offered");
-    window.must_say("Offer to run a command for 2,100 sat");
+    window.must_say("Offer to run a command for 2 sat");
     window.must_say("No job is running");
     window.must_say("Nothing has happened yet");
     window.must_say("No relay is set");

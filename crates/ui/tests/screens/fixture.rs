@@ -568,10 +568,11 @@ impl FakeDesk {
                     let end = (from + u64::from(count)).min(total + 1);
                     return Answer::Log { total, rows: (from..end).map(log_row).collect() };
                 }
-                let all: Vec<LogRow> = (1..=view.log.events).map(log_row).filter(fits).collect();
-                let rows =
-                    all.iter().skip(from as usize - 1).take(count as usize).cloned().collect();
-                Answer::Log { total: all.len() as u64, rows }
+                // The newest that hold it, oldest first.
+                let newest = (1..=view.log.events).rev().map(log_row).filter(fits);
+                let mut rows: Vec<LogRow> = newest.take(count as usize).collect();
+                rows.reverse();
+                Answer::Log { total: rows.len() as u64, rows }
             }
             Query::Event { position } => Answer::Event(EventDetail {
                 row: log_row(position),

@@ -151,14 +151,14 @@ fn a_job_is_bought_by_keyboard_and_followed() {
     window.run();
     window.retype("Bid", "1,500");
     window.must_say("1,500 sat");
-    window.must_say("and 21 sat in fees");
+    window.must_say("and 20 sat in fees");
     window.click("Submit job");
     let commands = desk.commands();
     let [Command::JobSubmit(draft)] = commands.as_slice() else { panic!("{commands:?}") };
     let JobDraft { kind, inputs, bid_msat, max_fee_msat, provider, timeout_secs, .. } = draft;
     assert_eq!((*kind, *bid_msat), (5930, Msat::from_sat(1_500)));
     assert_eq!(*inputs, [JobInput::Text { text: "wc -l < README.md".into() }]);
-    assert_eq!((*max_fee_msat, *timeout_secs), (Msat::from_sat(21), 300));
+    assert_eq!((*max_fee_msat, *timeout_secs), (Msat::from_sat(20), 300));
     assert!(provider.is_none());
     window.must_say("Waiting for: the provider");
 }

@@ -1,6 +1,5 @@
 //! The offers: what this machine sells, for how much, editable in place.
 
-use domain::Msat;
 use egui::{Align, Align2, Id, Layout, Ui, Vec2};
 use engine::{
     Command,
@@ -18,9 +17,6 @@ use crate::{
     widgets::{self, Btn, badge, label, notice, panel},
 };
 
-/// What a new offer costs until the operator says otherwise.
-const FIRST_PRICE: Msat = Msat::from_sat(2_100);
-
 /// The kinds that are not offered yet, one click each.
 pub fn add(ui: &mut Ui, scene: &mut Scene<'_>) {
     let offered = |kind: u16| scene.data.desk.offers.iter().any(|offer| offer.kind == kind);
@@ -32,17 +28,22 @@ pub fn add(ui: &mut Ui, scene: &mut Scene<'_>) {
     let mut chosen = None;
     egui::Popup::menu(&response).show(|ui| {
         for kind in missing {
-            if ui.button(format!("{} for {FIRST_PRICE}", kind.title)).clicked() {
-                chosen = Some(kind.kind);
+            if ui.button(format!("{} for {}", kind.title, kind.price)).clicked() {
+                chosen = Some(kind);
                 ui.close();
             }
         }
     });
     if let Some(kind) = chosen {
-        let payment = PaymentPolicy::After;
-        let draft = OfferDraft { kind, price_msat: FIRST_PRICE, payment };
-        scene.act(Act::Send(Purpose::Offer(kind), Command::OfferSet(draft)));
+        scene.act(offer_act(kind));
     }
+}
+
+/// Offers a kind at its usual price, paid before the work.
+fn offer_act(kind: &Kind) -> Act {
+    let payment = PaymentPolicy::Before;
+    let draft = OfferDraft { kind: kind.kind, price_msat: kind.price, payment };
+    Act::Send(Purpose::Offer(kind.kind), Command::OfferSet(draft))
 }
 
 pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
@@ -53,13 +54,10 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
                           without network, within limits.";
             notice::empty(ui, Icon::Receipt, "Nothing is offered", lesson, |ui| {
                 let first = &KINDS[0];
-                let words = format!("Offer to {} for {FIRST_PRICE}", first.title.to_lowercase());
+                let words = format!("Offer to {} for {}", first.title.to_lowercase(), first.price);
                 let busy = scene.courier.busy(&Purpose::Offer(first.kind)).is_some();
                 if ui.add(Btn::new(words).busy(busy)).clicked() {
-                    let payment = PaymentPolicy::After;
-                    let draft = OfferDraft { kind: first.kind, price_msat: FIRST_PRICE, payment };
-                    let purpose = Purpose::Offer(first.kind);
-                    scene.acts.push(Act::Send(purpose, Command::OfferSet(draft)));
+                    scene.acts.push(offer_act(first));
                 }
             });
             scene.error_of(ui, state, &Purpose::Offer(KINDS[0].kind));
@@ -160,7 +158,7 @@ fn price(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, offer: &OfferRow
             .offers
             .iter()
             .find(|known| known.kind == offer.kind)
-            .map_or(PaymentPolicy::After, |known| known.payment);
+            .map_or(PaymentPolicy::Before, |known| known.payment);
         let draft = OfferDraft { kind: offer.kind, price_msat, payment };
         scene.act(Act::Send(purpose, Command::OfferSet(draft)));
     }

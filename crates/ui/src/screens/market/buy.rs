@@ -1,6 +1,6 @@
 //! Buying a job: a form, what it may cost at most, and the jobs bought so far.
 
-use domain::Msat;
+use domain::{Msat, Sha256Hash};
 use egui::{Id, Ui};
 use engine::{
     Command,
@@ -22,10 +22,12 @@ use crate::{
     },
 };
 
-/// A kind of job that the form can ask for.
+/// A kind of job that the form can ask for, and this machine can offer.
 pub struct Kind {
     pub kind: u16,
     pub title: &'static str,
+    /// What an offer of it costs until the operator says otherwise.
+    pub price: Msat,
     pub input: &'static str,
     pub hint: &'static str,
     pub help: &'static str,
@@ -36,25 +38,32 @@ pub const KINDS: [Kind; 3] = [
     Kind {
         kind: 5930,
         title: "Run a command",
+        price: Msat::from_sat(2),
         input: "Command",
-        hint: "wc -l < README.md",
-        help: "Runs in a sandbox without network; the result has output, exit code and hashes.",
+        hint: "uname -a",
+        help: "For a shell, in a sandbox without network. The result has output and exit code.",
     },
     Kind {
-        kind: 5931,
+        kind: REPO_INDEX,
         title: "Index a repository",
-        input: "Snapshot address",
-        hint: "https://blobs.example.com/<sha256>",
-        help: "A packed snapshot by its address or hash; pack one with pilothouse job submit --path.",
+        price: Msat::from_sat(3),
+        input: "Snapshot: its SHA-256 and size in bytes",
+        hint: "e3b0c442…7852b855 10240",
+        help: "pilothouse job submit --kind 5931 --path FOLDER packs a folder and sends it.",
     },
     Kind {
         kind: 5000,
         title: "Extract text",
-        input: "Address or text",
-        hint: "https://example.com/page.html",
-        help: "HTML, PDF or Markdown, by address or pasted.",
+        price: Msat::from_sat(1),
+        input: "Document",
+        hint: "<h1>Title</h1><p>Text</p>",
+        help: "Pasted text; set media_type=text/html or text/markdown below where it is that.",
     },
 ];
+
+const REPO_INDEX: u16 = 5931;
+/// What a packed snapshot is (gzip-compressed tar).
+const SNAPSHOT_TYPE: &str = "application/gzip";
 
 pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     let look = look(ui.ctx());
@@ -107,9 +116,6 @@ pub fn draft(form: &mut BuyForm, keys: &mut KeyMaker) -> Result<JobDraft, Faults
     });
     let max_fee = words::parse_sat(&form.max_fee);
     let text = form.input.trim();
-    if text.is_empty() {
-        faults.input = Some("Say what is to be done.".into());
-    }
     let params = params(&form.params);
     let provider = match form.provider.trim() {
         "" => Ok(None),
@@ -125,19 +131,20 @@ pub fn draft(form: &mut BuyForm, keys: &mut KeyMaker) -> Result<JobDraft, Faults
         faults.timeout = Some("Between 10 and 86,400 seconds.".into());
     }
     let kind = KINDS.get(form.kind).unwrap_or(&KINDS[0]).kind;
-    let input = input(text);
+    let input = input(kind, text);
+    faults.input = input.as_ref().err().cloned();
     if form.key.is_none() {
         form.key = keys.command();
     }
-    match (bid, max_fee, params, provider, timeout, form.key.clone()) {
+    match (input, bid, max_fee, params, provider, timeout.zip(form.key.clone())) {
         (
+            Ok(input),
             Ok(bid_msat),
             Ok(max_fee_msat),
             Ok(params),
             Ok(provider),
-            Some(timeout_secs),
-            Some(key),
-        ) if faults.input.is_none() => {
+            Some((timeout_secs, key)),
+        ) => {
             let inputs = vec![input];
             Ok(JobDraft {
                 key,
@@ -154,13 +161,28 @@ pub fn draft(form: &mut BuyForm, keys: &mut KeyMaker) -> Result<JobDraft, Faults
     }
 }
 
-fn input(text: &str) -> JobInput {
+fn input(kind: u16, text: &str) -> Result<JobInput, String> {
+    if text.is_empty() {
+        return Err("Say what is to be done.".into());
+    }
+    if kind == REPO_INDEX {
+        return snapshot(text).ok_or_else(|| {
+            "Write the snapshot's 64 hexadecimal digits, a space, and its size in bytes.".into()
+        });
+    }
     let address = ["https://", "http://"].iter().any(|start| text.starts_with(start));
     if address && !text.contains(char::is_whitespace) {
-        JobInput::Url { url: text.to_owned() }
-    } else {
-        JobInput::Text { text: text.to_owned() }
+        return Ok(JobInput::Url { url: text.to_owned() });
     }
+    Ok(JobInput::Text { text: text.to_owned() })
+}
+
+/// `HASH BYTES` of a packed folder.
+fn snapshot(text: &str) -> Option<JobInput> {
+    let (hash, len) = text.split_once(char::is_whitespace)?;
+    let sha256: Sha256Hash = hash.to_lowercase().parse().ok()?;
+    let len = len.trim().replace([',', '_'], "").parse().ok().filter(|len| *len > 0)?;
+    Some(JobInput::Blob { sha256, len, media_type: SNAPSHOT_TYPE.into() })
 }
 
 /// `name=value`, one per line.
@@ -335,6 +357,16 @@ mod tests {
         assert_eq!(draft(&mut form, &mut keys).unwrap(), first);
         form.key = None;
         assert_ne!(draft(&mut form, &mut keys).unwrap().key, first.key);
+    }
+
+    #[test]
+    fn a_snapshot_is_named_by_hash_and_size() {
+        let hash = Sha256Hash::of(b"folder");
+        let mut form = BuyForm { kind: 1, input: format!("{hash} 10,240"), ..BuyForm::default() };
+        let blob = JobInput::Blob { sha256: hash, len: 10_240, media_type: SNAPSHOT_TYPE.into() };
+        assert_eq!(draft(&mut form, &mut keys()).unwrap().inputs, [blob]);
+        form.input = "/home/me/project".into();
+        assert!(draft(&mut form, &mut keys()).unwrap_err().input.unwrap().contains("64"));
     }
 
     #[test]
