@@ -46,6 +46,8 @@ pub struct Inner {
     reader: Mutex<Reader>,
     shutdown: Notify,
     wake: OnceLock<Wake>,
+    /// Nothing was recorded before this start.
+    pub(crate) is_first_start: bool,
 }
 
 /// A running desk.
@@ -87,6 +89,7 @@ impl Desk {
         let vault = Arc::new(identity::open_or_create(&home, network)?);
         let core = spawn_core(&home, &vault)?;
         let reader = open_reader(&home, &vault)?;
+        let is_first_start = core.view().borrow().log.events == 0;
         let egress = Egress::default();
         let inner = Arc::new(Inner {
             blossom: Blossom::new(egress.clone(), Arc::new(host::clock::now)),
@@ -99,17 +102,12 @@ impl Desk {
             reader: Mutex::new(reader),
             shutdown: Notify::new(),
             wake: OnceLock::new(),
+            is_first_start,
         });
-        let first_start = inner.view().log.events == 0;
         inner.tell(Input::started(env!("CARGO_PKG_VERSION"), network)).await?;
         inner.tell(Input::Fact(Fact::Identity(identity::fact(&inner.vault)))).await?;
         inner.tell(Input::Fact(Fact::RelaysRecounted)).await?;
         inner.tell(Input::Fact(Fact::WalletRechecked)).await?;
-        if first_start {
-            for offer in drivers::harness::first_offers() {
-                inner.command(Command::OfferSet(offer)).await?;
-            }
-        }
         let mut tasks = JoinSet::new();
         drivers::spawn(&inner, &mut tasks)?;
         crate::services::spawn(&inner, &mut tasks)?;

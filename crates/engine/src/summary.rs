@@ -31,6 +31,45 @@ fn known(type_name: &str, data: &Value) -> Option<String> {
         }
         "payment.requested" | "payment.changed" => payment(&data["payment"])?,
         "payment.refused" => format!("Payment refused: {}", data["error"]["message"].as_str()?),
+        "desk.backends" => {
+            let able = data["backends"].as_object()?.values().filter(|b| b["unable"].is_null());
+            format!("This machine can execute {} kinds of job", able.count())
+        }
+        "desk.blob_server" => format!("Large things go to {}", text("url")),
+        "provider.mode" => format!("Provider is {} ({})", text("state"), text("reason")),
+        "provider.readiness" => match data["blockers"].as_array()?.first() {
+            Some(blocker) => format!("In the way: {}", blocker["message"].as_str()?),
+            None => format!("{} relays connected, nothing in the way", data["relays"]),
+        },
+        "provider.offer_set" => {
+            let offer = &data["offer"];
+            let price = amount(&offer["price_msat"])?;
+            format!("Offer for kind {}: {price}, paid {}", offer["kind"], offer["payment"].as_str()?)
+        }
+        "provider.announced" => format!("Announced kinds {}", data["kinds"]),
+        "job.received" => format!("Request for kind {}, {}", data["kind"], text("risk")),
+        "job.accepted" => format!("Accepted for {}", amount(&data["price_msat"])?),
+        "job.invoiced" => "Invoice made".to_owned(),
+        "job.paid" => format!("Paid {}", amount(&data["amount_msat"])?),
+        "job.started" => "Work started".to_owned(),
+        "job.executed" => "Work done".to_owned(),
+        "job.delivered" => "Result delivered".to_owned(),
+        "job.receipt" => "Receipt signed: job sold".to_owned(),
+        "buy.submitted" => format!(
+            "Job of kind {} ordered; {} set aside",
+            data["kind"],
+            amount(&data["reserved_msat"])?
+        ),
+        "buy.published" => "Request published".to_owned(),
+        "buy.paying" => format!("Paying {}", amount(&data["amount_msat"])?),
+        "buy.paid" => format!(
+            "Paid {} and {} in fees",
+            amount(&data["amount_msat"])?,
+            amount(&data["fee_msat"])?
+        ),
+        "buy.result" => "Result seen".to_owned(),
+        "buy.verified" => "Result checked: it holds".to_owned(),
+        "buy.receipt" => "Receipt signed: job bought".to_owned(),
         _ => return None,
     })
 }

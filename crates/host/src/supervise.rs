@@ -96,6 +96,8 @@ async fn keep_running(
         let started = Instant::now();
         let detail = match spawn(&program) {
             Ok(mut child) => {
+                // Held here: waiting for a child would close its standard input.
+                let lifeline = child.stdin.take();
                 report.send_replace(Status {
                     phase: Phase::Running,
                     restarts,
@@ -103,8 +105,12 @@ async fn keep_running(
                     detail: None,
                 });
                 tokio::select! {
-                    exit = child.wait() => exit.map_or_else(|e| e.to_string(), |s| s.to_string()),
+                    exit = child.wait() => {
+                        drop(lifeline);
+                        exit.map_or_else(|e| e.to_string(), |s| s.to_string())
+                    }
                     () = asked(&mut stopping) => {
+                        drop(lifeline);
                         end(&mut child).await;
                         report.send_replace(Status { phase: Phase::Stopped, restarts, pid: None, detail: None });
                         return;
@@ -172,7 +178,6 @@ fn inherited_env() -> impl Iterator<Item = (OsString, OsString)> {
 }
 
 async fn end(child: &mut Child) {
-    drop(child.stdin.take());
     if tokio::time::timeout(STOP_WITHIN, child.wait()).await.is_err() {
         tracing::warn!("a program of ours did not stop in time and was ended");
         let _already_gone = child.kill().await;

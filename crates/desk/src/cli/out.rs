@@ -3,16 +3,21 @@
 use domain::ErrorBody;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::io::Write;
+use std::{
+    io::Write,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Output {
     json: bool,
+    /// Standard output holds one object: after it, an error goes to standard error.
+    has_result: AtomicBool,
 }
 
 impl Output {
     pub fn new(json: bool) -> Self {
-        Self { json }
+        Self { json, has_result: AtomicBool::new(false) }
     }
 
     pub fn is_json(&self) -> bool {
@@ -21,6 +26,7 @@ impl Output {
 
     /// The command's result: the object for programs, `text` for people.
     pub fn result<T: Serialize>(&self, object: &T, text: impl FnOnce() -> String) {
+        self.has_result.store(true, Relaxed);
         if self.json {
             let value = serde_json::to_value(object).unwrap_or(Value::Null);
             print_line(&value.to_string());
@@ -45,7 +51,8 @@ impl Output {
             if let Some(hint) = &error.hint {
                 body["hint"] = json!(hint);
             }
-            print_line(&json!({ "error": body }).to_string());
+            let line = json!({ "error": body }).to_string();
+            if self.has_result.load(Relaxed) { self.note(line) } else { print_line(&line) }
         } else {
             self.note(format!("error: {}", error.message));
             if let Some(hint) = &error.hint {

@@ -7,7 +7,7 @@ use harness::snapshot::{self, SnapshotLimits};
 use host::Pending;
 use net::BlossomError;
 use nip90::{
-    Blob, JobInput,
+    Blob, JobInput, ResultRef,
     buyer::{BuyerEffect, BuyerInput},
 };
 use relay::{BoxFuture, SignFault};
@@ -73,13 +73,37 @@ pub async fn obtain(desk: &Inner, blob: &Blob) -> Result<Bytes, ErrorBody> {
     Ok(bytes)
 }
 
-/// Puts bytes on the operator's blob server, and says where they are.
-pub async fn upload(desk: &Inner, bytes: Bytes, media_type: &str) -> Result<Blob, ErrorBody> {
-    let server = desk
-        .services
+/// Content that a result names by hash: it is on the server of the result's own blob, else on ours.
+pub async fn obtain_attached(
+    desk: &Inner,
+    result: &ResultRef,
+    named: &harness::kinds::Named,
+) -> Result<Bytes, ErrorBody> {
+    let server = match result {
+        ResultRef::Blob(blob) => blob.url.clone(),
+        ResultRef::Event { .. } => server(desk)?,
+    };
+    let url = net::blob_url(&server, &named.sha256)
+        .map_err(|error| ErrorBody::new("bad_address", error.to_string()))?;
+    let blob = Blob {
+        url: url.into(),
+        sha256: named.sha256,
+        size_bytes: named.size_bytes,
+        media_type: "application/octet-stream".to_owned(),
+    };
+    obtain(desk, &blob).await
+}
+
+fn server(desk: &Inner) -> Result<String, ErrorBody> {
+    desk.services
         .practice()
         .map(|practice| practice.blossom_url.clone())
-        .ok_or_else(|| ErrorBody::new("no_blob_server", "No blob server is configured."))?;
+        .ok_or_else(|| ErrorBody::new("no_blob_server", "No blob server is configured."))
+}
+
+/// Puts bytes on the operator's blob server, and says where they are.
+pub async fn upload(desk: &Inner, bytes: Bytes, media_type: &str) -> Result<Blob, ErrorBody> {
+    let server = server(desk)?;
     let size_bytes = bytes.len() as u64;
     let mut tries = 0;
     loop {

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use domain::{Body, EffectId, ErrorBody, RequestId};
-use engine::{Effect, Fact, Input};
+use engine::{Command, Effect, Fact, Input, Reply};
 use harness::{
     CancellationToken,
-    kinds::{self, Context, Output, Verdict},
+    kinds::{self, Attachment, Context, Output, Verdict},
     sandbox::{Probe, Sandbox, SandboxConfig},
 };
 use host::Pending;
@@ -42,6 +42,15 @@ pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody
         if desk.tell(Input::Fact(fact)).await.is_err() {
             return;
         }
+        if desk.is_first_start {
+            for offer in first_offers() {
+                if let Ok(Reply::Refused(error)) | Err(error) =
+                    desk.command(Command::OfferSet(offer)).await
+                {
+                    tracing::warn!(%error, "a first offer was not set");
+                }
+            }
+        }
         let running = Running::default();
         ordered::run(committed, AT_ONCE, move |pending| {
             act(Arc::clone(&desk), sandbox.clone(), Arc::clone(&running), pending)
@@ -57,7 +66,7 @@ pub async fn probe() -> Probe {
 }
 
 /// What a new desk offers, until its operator says otherwise. Nothing is sold before going online.
-pub fn first_offers() -> impl Iterator<Item = OfferDraft> {
+fn first_offers() -> impl Iterator<Item = OfferDraft> {
     kinds::all().into_iter().map(|kind| OfferDraft {
         kind: kind.about().kind,
         price_msat: kind.about().default_price_msat,
@@ -266,10 +275,14 @@ async fn check(
     };
     let kind = kinds::find(kind).ok_or_else(|| bad(format!("kind {kind} is not known here")))?;
     let request = request_of(desk, &parsed.terms).await?;
-    let output = Output {
+    let mut output = Output {
         payload: payload.to_vec(),
         media_type: kind.about().media_type,
         attachments: Vec::new(),
     };
+    for named in kind.attached(&output.payload) {
+        let bytes = blobs::obtain_attached(desk, result, &named).await?;
+        output.attachments.push(Attachment::new(named.name, "application/octet-stream", bytes));
+    }
     Ok(kind.verify(&Context::new(sandbox), &request, &output).await)
 }

@@ -160,9 +160,8 @@ async fn on_event(desk: &Inner, url: &str, event: &Event) -> Result<(), ErrorBod
     if codec::is_request(kind) {
         match SeenRequest::check_event(event, salt()?, url) {
             Ok(request) => {
-                let objection = request
-                    .request()
-                    .and_then(|asked| harness::objection(kind, &asked.terms));
+                let objection =
+                    request.request().and_then(|asked| harness::objection(kind, &asked.terms));
                 let request = request.with_objection(objection);
                 let input = ProviderInput::RequestSeen(Box::new(request));
                 desk.core.admit(Input::Fact(Fact::Provider(input))).await?;

@@ -14,6 +14,8 @@ use crate::process::Inner;
 
 const AT_ONCE: usize = 128;
 const RECONNECT: Duration = Duration::from_millis(200);
+/// Until then a silent executor counts as starting.
+const STARTS_WITHIN: Duration = Duration::from_secs(15);
 /// How long a poll for notices may wait; the executor answers as soon as there is one.
 const POLL_MS: u32 = 20_000;
 
@@ -33,6 +35,7 @@ pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody
 
 /// Connects, tells what the node is, follows its notices, and begins again when it went away.
 async fn stay_connected(desk: Arc<Inner>, connected: watch::Sender<Option<Arc<Client>>>) {
+    let started = tokio::time::Instant::now();
     loop {
         let error = match Client::connect(desk.services.wallet_dir(), wire::SERVICE).await {
             Ok(client) => {
@@ -44,8 +47,11 @@ async fn stay_connected(desk: Arc<Inner>, connected: watch::Sender<Option<Arc<Cl
             }
             Err(error) => error,
         };
-        let fact =
-            WalletFact::State { state: WalletState::NotReachable, detail: Some(error.message) };
+        let fact = if started.elapsed() < STARTS_WITHIN {
+            WalletFact::State { state: WalletState::Starting, detail: None }
+        } else {
+            WalletFact::State { state: WalletState::NotReachable, detail: Some(error.message) }
+        };
         if tell(&desk, fact).await.is_err() {
             return;
         }

@@ -9,8 +9,8 @@ mod types;
 
 pub(crate) use confined::run_builtin;
 pub use types::{
-    About, Attachment, Caps, Context, Estimate, ExecuteError, Input, KindFuture, Output, Param,
-    Refusal, Request, Verdict,
+    About, Attachment, Caps, Context, Estimate, ExecuteError, Input, KindFuture, Named, Output,
+    Param, Refusal, Request, Verdict,
 };
 
 /// One kind of job. Every kind is stateless and may run many times at once.
@@ -27,6 +27,13 @@ pub trait Kind: Send + Sync {
         context: &'a Context,
         request: &'a Request,
     ) -> KindFuture<'a, Result<Output, ExecuteError>>;
+
+    /// Content that a result's payload names by hash and that comes beside it, by hash. A payload
+    /// that does not read names nothing.
+    fn attached(&self, payload: &[u8]) -> Vec<Named> {
+        let _ = payload;
+        Vec::new()
+    }
 
     /// Checks a result against the request it answers, as a buyer who holds the inputs.
     fn verify<'a>(

@@ -172,6 +172,14 @@ impl Output {
     }
 }
 
+/// Content that a payload names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    pub name: String,
+    pub sha256: Sha256Hash,
+    pub size_bytes: u64,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
     pub name: String,

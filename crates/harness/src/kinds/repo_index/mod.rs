@@ -10,8 +10,8 @@ use bytes::Bytes;
 use domain::Msat;
 
 use super::{
-    About, Attachment, Caps, Context, Estimate, ExecuteError, Input, Kind, KindFuture, Output,
-    Param, Refusal, Request, Verdict, confined::parse, params::Params,
+    About, Attachment, Caps, Context, Estimate, ExecuteError, Input, Kind, KindFuture, Named,
+    Output, Param, Refusal, Request, Verdict, confined::parse, params::Params,
 };
 use crate::sandbox::Limits;
 use domain::Sha256Hash;
@@ -108,6 +108,14 @@ impl Kind for RepoIndex {
             context.say(format!("indexing a snapshot of {} bytes", bytes.len()));
             index(context, &plan, bytes).await
         })
+    }
+
+    fn attached(&self, payload: &[u8]) -> Vec<Named> {
+        let Ok(summary) = serde_json::from_slice::<model::Summary>(payload) else {
+            return Vec::new();
+        };
+        let name = "index.json".to_owned();
+        vec![Named { name, sha256: summary.index.sha256, size_bytes: summary.index.size }]
     }
 
     fn verify<'a>(

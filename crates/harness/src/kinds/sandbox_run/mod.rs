@@ -9,8 +9,8 @@ use domain::{Msat, Sha256Hash};
 use std::{fs, path::Path};
 
 use super::{
-    About, Attachment, Caps, Context, Estimate, ExecuteError, Kind, KindFuture, Output, Param,
-    Refusal, Request, Verdict,
+    About, Attachment, Caps, Context, Estimate, ExecuteError, Kind, KindFuture, Named, Output,
+    Param, Refusal, Request, Verdict,
     confined::{failed, in_thread},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     snapshot::{self, Manifest},
 };
 use request::{InlineFile, Plan};
-use result::{Payload, Returned, SnapshotEcho, Stream};
+use result::{Payload, Returned, ReturnedWhat, SnapshotEcho, Stream};
 use tree::Tree;
 
 pub(super) struct SandboxRun;
@@ -80,6 +80,17 @@ impl Kind for SandboxRun {
         request: &'a Request,
     ) -> KindFuture<'a, Result<Output, ExecuteError>> {
         Box::pin(execute(context, request))
+    }
+
+    fn attached(&self, payload: &[u8]) -> Vec<Named> {
+        let Ok(payload) = serde_json::from_slice::<Payload>(payload) else { return Vec::new() };
+        let attached = payload.returned.into_iter().filter_map(|returned| match returned.what {
+            ReturnedWhat::Attached { size, sha256 } => {
+                Some(Named { name: returned.path, sha256, size_bytes: size })
+            }
+            _ => None,
+        });
+        attached.collect()
     }
 
     fn verify<'a>(
