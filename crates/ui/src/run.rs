@@ -157,14 +157,15 @@ fn step(app: &mut DeskApp, ctx: &Context, down: bool) {
 /// Closes the topmost thing; where nothing is open, goes back one screen.
 fn back(app: &mut DeskApp) {
     let state = &mut app.state;
-    if state.palette.take().is_some() {
+    let keys = std::mem::take(&mut state.keys_open);
+    let closed = state.palette.take().is_some()
+        || keys
+        || state.toast.take().is_some()
+        || state.market.confirm_cancel.take().is_some();
+    if closed {
         return;
     }
-    if state.keys_open {
-        state.keys_open = false;
-    } else if state.toast.take().is_some() {
-    } else if state.market.confirm_cancel.take().is_some() {
-    } else if state.inspector_open {
+    if state.inspector_open {
         state.close_inspector();
     } else if state.screen == Screen::Wallet && state.wallet.panel != WalletPanel::Closed {
         state.wallet.panel = WalletPanel::Closed;

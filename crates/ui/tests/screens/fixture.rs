@@ -221,6 +221,23 @@ fn payments() -> Vec<Arc<PaymentView>> {
     [open, settled, lost, sent, failed].into_iter().map(Arc::new).collect()
 }
 
+fn relays() -> Vec<RelayView> {
+    vec![
+        RelayView {
+            url: "ws://127.0.0.1:7447".into(),
+            state: RelayState::Connected,
+            detail: None,
+            since: ago(5_400),
+        },
+        RelayView {
+            url: "wss://relay.example.com".into(),
+            state: RelayState::Disconnected,
+            detail: Some("refused the connection; next try in 40 s".into()),
+            since: ago(65),
+        },
+    ]
+}
+
 /// A desk in the middle of a good day.
 pub fn busy() -> View {
     let offer = |kind, name: &str, sat, unavailable: Option<&str>| OfferView {
@@ -241,20 +258,7 @@ pub fn busy() -> View {
             kept_in: "file".into(),
             backed_up: false,
         }),
-        relays: vec![
-            RelayView {
-                url: "ws://127.0.0.1:7447".into(),
-                state: RelayState::Connected,
-                detail: None,
-                since: ago(5_400),
-            },
-            RelayView {
-                url: "wss://relay.example.com".into(),
-                state: RelayState::Disconnected,
-                detail: Some("refused the connection; next try in 40 s".into()),
-                since: ago(65),
-            },
-        ],
+        relays: relays(),
         provider: ProviderView {
             state: ProviderState::Online,
             since: ago(5_400),

@@ -108,7 +108,7 @@ pub struct Faults {
 const MAX_TIMEOUT_SECS: u32 = 86_400;
 
 /// Reads the form into a draft; `Err` says what is wrong with each field.
-pub fn draft(form: &mut BuyForm, keys: &mut KeyMaker) -> Result<JobDraft, Faults> {
+pub fn draft(form: &mut BuyForm, keys: &mut KeyMaker) -> Result<JobDraft, Box<Faults>> {
     let mut faults = Faults::default();
     let bid = words::parse_sat(&form.bid).and_then(|bid| match bid {
         Msat::ZERO => Err("Offer at least something.".into()),
@@ -157,7 +157,7 @@ pub fn draft(form: &mut BuyForm, keys: &mut KeyMaker) -> Result<JobDraft, Faults
                 timeout_secs,
             })
         }
-        _ => Err(faults),
+        _ => Err(Box::new(faults)),
     }
 }
 
