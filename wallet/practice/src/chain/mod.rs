@@ -89,6 +89,11 @@ impl Chain {
         self.state.mempool.contains(txid)
     }
 
+    /// Whether any transaction waits for a block.
+    pub fn has_waiting_transactions(&self) -> bool {
+        !self.state.mempool.entries().is_empty()
+    }
+
     /// Whether a block holds this transaction.
     pub fn is_confirmed(&self, txid: &Txid) -> bool {
         self.state.block_of(txid).is_some()

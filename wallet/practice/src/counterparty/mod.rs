@@ -128,7 +128,8 @@ impl Counterparty {
             .map_err(|source| CounterpartyError::Io { path: setup.dir.clone(), source })?;
         let desks = Desks::load(setup.dir.join("desks.json"))?;
         let prepared = NodeSetup::prepare(&setup, runtime.handle().clone())?;
-        let node = runtime.spawn_blocking(move || prepared.build_and_start()).await??;
+        let building = runtime.spawn_blocking(move || prepared.build_and_start());
+        let (node, looked_before) = building.await??;
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let counterparty = Arc::new(Self {
             node: Arc::new(node),
@@ -144,7 +145,7 @@ impl Counterparty {
         });
         counterparty.start_tasks();
         let funded = async {
-            counterparty.wait_until_synced().await?;
+            counterparty.wait_until_synced(looked_before).await?;
             counterparty.ensure_coins().await
         };
         if let Err(error) = funded.await {
@@ -240,7 +241,16 @@ impl Counterparty {
 
     /// Lets the node look at the chain now, rather than at its next look in up to two seconds.
     async fn sync(&self) -> Result<(), CounterpartyError> {
-        Ok(self.on_node(Node::sync_wallets).await??)
+        const LOOKS: usize = 10;
+        let height = self.chain().height();
+        for _ in 0..LOOKS {
+            // This may only join a look that began before the block was mined.
+            self.on_node(Node::sync_wallets).await??;
+            if self.node.status().current_best_block.height >= height {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Connects to desks that are away, for as long as the practice network runs: either side may

@@ -58,8 +58,9 @@ impl NodeSetup {
         })
     }
 
-    /// Blocks until the node listens; it goes on to look at the chain by itself.
-    pub fn build_and_start(self) -> Result<Node, CounterpartyError> {
+    /// Blocks until the node listens; it goes on to look at the chain by itself. Also tells when it
+    /// last looked before, in seconds.
+    pub fn build_and_start(self) -> Result<(Node, Option<u64>), CounterpartyError> {
         let storage = PathBuf::from(&self.config.storage_dir_path);
         let mut builder = Builder::from_config(self.config);
         builder
@@ -78,8 +79,9 @@ impl NodeSetup {
             .map_err(|source| CounterpartyError::Io { path: storage.clone(), source })?;
         store::use_write_ahead_log(&storage.join(SQLITE_DB_FILE_NAME))?;
         let node = builder.build()?;
+        let looked_before = node.status().latest_onchain_wallet_sync_timestamp;
         node.start()?;
-        Ok(node)
+        Ok((node, looked_before))
     }
 }
 
@@ -121,15 +123,17 @@ fn load_or_make_seed(path: &Path) -> Result<[u8; WALLET_KEYS_SEED_LEN], Counterp
 impl Counterparty {
     /// Waits until the node's own loop has been through the chain once. Before that,
     /// `sync_wallets` must not be called: it would take the loop's place.
-    pub(super) async fn wait_until_synced(&self) -> Result<(), CounterpartyError> {
-        let before = self.node.status().latest_onchain_wallet_sync_timestamp;
+    pub(super) async fn wait_until_synced(
+        &self,
+        looked_before: Option<u64>,
+    ) -> Result<(), CounterpartyError> {
         let started = Instant::now();
         loop {
             let status = self.node.status();
             // A restart finds the time of the last run; the loop's own one is newer, at the latest
             // after its second look.
             let looked = status.latest_onchain_wallet_sync_timestamp;
-            if looked.is_some() && (before.is_none() || looked > before) {
+            if looked > looked_before {
                 return Ok(());
             }
             if started.elapsed() > SYNCED_WITHIN {
@@ -139,10 +143,22 @@ impl Counterparty {
         }
     }
 
+    fn has_coins(&self) -> bool {
+        let spendable = self.node.list_balances().spendable_onchain_balance_sats;
+        Amount::from_sat(spendable) >= LOW
+    }
+
     /// Pays the node from the treasury when it is low on coins.
     pub(super) async fn ensure_coins(&self) -> Result<(), CounterpartyError> {
-        if Amount::from_sat(self.onchain_sat()) >= LOW {
+        if self.has_coins() {
             return Ok(());
+        }
+        if self.chain().has_waiting_transactions() {
+            // Coins on their way, of a start that was cut short, need a block and not more coins.
+            self.mine(1).await?;
+            if self.has_coins() {
+                return Ok(());
+            }
         }
         let address = self.on_node(|node| node.onchain_payment().new_address()).await??;
         let script_pubkey = address.script_pubkey();
