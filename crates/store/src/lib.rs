@@ -12,6 +12,7 @@ mod checkpoints;
 mod copy;
 mod error;
 mod export;
+mod kv;
 mod reader;
 mod rows;
 mod schema;
@@ -22,6 +23,7 @@ mod verify;
 
 pub use copy::{copy_database, use_write_ahead_log};
 pub use error::{AppendError, OpenError, ReadError, StorageError};
+pub use kv::{KeyValues, KvKey};
 pub use reader::{
     Counts, EventDetail, EventQuery, EventRow, KeptRow, Order, Page, Reader, ViewPosition,
     ViewQuery,
