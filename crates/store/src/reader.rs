@@ -172,13 +172,17 @@ impl Reader {
             },
             (None, Some(_)) => (low, high),
         };
+        // Of one stream, seq and position have the same order, and seq has the index.
+        let (which, by) = match query.stream {
+            Some(_) => ("stream_id = (SELECT id FROM streams WHERE name = ?3)", "events.seq"),
+            None => ("?3 IS NULL", "position"),
+        };
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT position, name, events.seq, hash, canonical
              FROM events JOIN streams ON streams.id = stream_id
-             WHERE position > ?1 AND position <= ?2
-               AND (?3 IS NULL OR name = ?3)
+             WHERE {which} AND position > ?1 AND position <= ?2
                AND (?4 IS NULL OR CAST(canonical AS TEXT) LIKE ?4 ESCAPE '\\')
-             ORDER BY position {order} LIMIT ?5"
+             ORDER BY {by} {order} LIMIT ?5"
         ))?;
         let rows = statement
             .query_map(

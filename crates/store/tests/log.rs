@@ -199,6 +199,15 @@ fn pages_go_both_ways_and_find_text() {
     assert_eq!(found("100% of_it"), [11]);
     assert_eq!(found("job/b"), [11]);
     assert_eq!(found("%"), [11], "wildcards are text");
+    let page = |from, order, text: Option<&str>| {
+        let (stream, text) = (Some(stream("job/a")), text.map(Into::into));
+        let page = reader.events(&EventQuery { order, from, limit: 3, stream, text }).unwrap();
+        (page.rows.iter().map(|row| row.position).collect::<Vec<_>>(), page.next)
+    };
+    assert_eq!(page(None, Order::NewestFirst, None), (vec![10, 9, 8], Some(8)));
+    assert_eq!(page(Some(3), Order::NewestFirst, None), (vec![2, 1], None));
+    assert_eq!(page(Some(8), Order::OldestFirst, None), (vec![9, 10], None));
+    assert_eq!(page(None, Order::OldestFirst, Some("number 6")), (vec![7], None));
     let of_stream = EventQuery { stream: Some(stream("job/b")), ..EventQuery::default() };
     assert_eq!(
         reader.events(&of_stream).unwrap().rows[0].envelope().unwrap().type_name,
