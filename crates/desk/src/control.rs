@@ -1,16 +1,19 @@
 //! The control API: what the command line (and nothing else) may ask of the running desk.
 
 use domain::{ErrorBody, IdempotencyKey, Msat, RequestId};
-use engine::{Command, Query, Reply, View};
+use engine::{
+    Command, Query, Reply, View,
+    view::{JobView, PaymentView},
+};
 use host::ipc::Handler;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::HashSet, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use crate::{
     condition::Condition,
     process::Inner,
-    status::{job_json, status_json},
+    status::{job_json, payment_json, status_json},
     submit::Submission,
 };
 
@@ -42,6 +45,7 @@ impl Control {
             "job.show" => self.job(parse(params)?).await,
             "wallet.refresh" => self.refresh().await,
             "wallet.receive" => self.receive(parse(params)?).await,
+            "wallet.history" => self.history(parse(params)?).await,
             "wallet.pay" => self.pay(parse(params)?).await,
             "receipts.list" => self.receipts().await,
             "shutdown" => {
@@ -88,14 +92,11 @@ impl Control {
         let view = self.view();
         let mut jobs: Vec<_> = view.jobs.iter().map(|job| job_json(job)).collect();
         if jobs.len() < page.count as usize {
-            let older = self.desk.page(engine::table::JOBS, page.count).await?;
-            let known: std::collections::HashSet<_> =
-                view.jobs.iter().map(|job| (job.request_id.to_string(), job.role)).collect();
-            jobs.extend(older.into_iter().filter(|job| {
-                let role = serde_json::from_value(job["role"].clone());
-                let id = job["request_id"].as_str().unwrap_or_default().to_owned();
-                role.is_ok_and(|role| !known.contains(&(id, role)))
-            }));
+            let known: HashSet<_> =
+                view.jobs.iter().map(|job| (job.request_id, job.role)).collect();
+            let older: Vec<JobView> = self.desk.page(engine::table::JOBS, page.count).await?;
+            let not_shown = |job: &&JobView| !known.contains(&(job.request_id, job.role));
+            jobs.extend(older.iter().filter(not_shown).map(job_json));
         }
         jobs.truncate(page.count as usize);
         Ok(json!({ "jobs": jobs }))
@@ -114,6 +115,22 @@ impl Control {
             job["result"] = Value::String(result);
         }
         Ok(job)
+    }
+
+    async fn history(&self, page: Page) -> Result<Value, ErrorBody> {
+        let view = self.view();
+        let known: HashSet<_> = view.payments.iter().map(|payment| &payment.key).collect();
+        let older: Vec<PaymentView> = self.desk.page(engine::table::PAYMENTS, page.count).await?;
+        let mut payments: Vec<_> = view
+            .payments
+            .iter()
+            .map(AsRef::as_ref)
+            .chain(older.iter().filter(|payment| !known.contains(&payment.key)))
+            .collect();
+        payments.sort_by_key(|payment| std::cmp::Reverse(payment.updated_at));
+        payments.truncate(page.count as usize);
+        let payments: Vec<_> = payments.into_iter().map(payment_json).collect();
+        Ok(json!({ "payments": payments }))
     }
 
     async fn refresh(&self) -> Result<Value, ErrorBody> {
@@ -173,7 +190,7 @@ impl Control {
     }
 
     async fn receipts(&self) -> Result<Value, ErrorBody> {
-        let receipts = self.desk.page(engine::table::RECEIPTS, 1_000).await?;
+        let receipts: Vec<Value> = self.desk.page(engine::table::RECEIPTS, 1_000).await?;
         Ok(json!({ "receipts": receipts }))
     }
 }
@@ -222,7 +239,7 @@ struct PayParams {
 
 fn payment(view: &View, key: &IdempotencyKey) -> Option<Value> {
     let payment = view.payments.iter().find(|payment| payment.key == *key)?;
-    serde_json::to_value(payment.as_ref()).ok()
+    Some(payment_json(payment))
 }
 
 fn parse<T: DeserializeOwned>(params: Value) -> Result<T, ErrorBody> {

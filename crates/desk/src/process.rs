@@ -7,6 +7,7 @@ use engine::{
 };
 use host::{Core, CoreOptions, Home, HomeLock, Signer, ipc, logging};
 use net::{Blossom, Egress};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{
     path::PathBuf,
@@ -241,12 +242,13 @@ impl Inner {
         self.read(move |reader| answer(reader, &query)).await.unwrap_or_else(Answer::Failed)
     }
 
-    pub async fn page(
+    /// The newest rows of a paged view.
+    pub async fn page<T: DeserializeOwned + Send + 'static>(
         self: &Arc<Self>,
         table: &'static str,
         count: u32,
-    ) -> Result<Vec<Value>, ErrorBody> {
-        self.read(move |reader| storage::view_page(reader, table, None, count)).await
+    ) -> Result<Vec<T>, ErrorBody> {
+        self.read(move |reader| storage::page(reader, table, None, count)).await
     }
 
     pub async fn job_row(self: &Arc<Self>, id: RequestId) -> Result<Option<Value>, ErrorBody> {
@@ -306,11 +308,11 @@ fn answer(reader: &Reader, query: &Query) -> Result<Answer, ErrorBody> {
                 json: String::from_utf8_lossy(&detail.event.canonical).into_owned(),
             })
         }
-        Query::Jobs { before, count } => Answer::Jobs {
-            jobs: storage::typed_page(reader, engine::table::JOBS, *before, *count)?,
-        },
+        Query::Jobs { before, count } => {
+            Answer::Jobs { jobs: storage::page(reader, engine::table::JOBS, *before, *count)? }
+        }
         Query::Payments { before, count } => Answer::Payments {
-            payments: storage::typed_page(reader, engine::table::PAYMENTS, *before, *count)?,
+            payments: storage::page(reader, engine::table::PAYMENTS, *before, *count)?,
         },
     })
 }

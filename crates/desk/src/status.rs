@@ -1,6 +1,9 @@
 //! `status --json` and jobs as the command line shows them: stable names, RFC 3339 times.
 
-use engine::{View, view::JobView};
+use engine::{
+    View,
+    view::{JobView, LogRow, PaymentView},
+};
 use serde_json::{Value, json};
 
 /// The fields that the command line promises.
@@ -63,5 +66,21 @@ pub fn job_json(job: &JobView) -> Value {
             step["at_ms"] = json!(source.at.0);
         }
     }
+    out
+}
+
+/// One payment as the command line shows it.
+pub fn payment_json(payment: &PaymentView) -> Value {
+    let mut out = serde_json::to_value(payment).unwrap_or_default();
+    out["created_at"] = json!(payment.created_at.to_rfc3339());
+    out["updated_at"] = json!(payment.updated_at.to_rfc3339());
+    out["expires_at"] = json!(payment.expires_at.map(|at| at.to_rfc3339()));
+    out
+}
+
+/// One row of the log as the command line shows it.
+pub fn row_json(row: &LogRow) -> Value {
+    let mut out = serde_json::to_value(row).unwrap_or_default();
+    out["at"] = json!(row.at.to_rfc3339());
     out
 }

@@ -80,18 +80,8 @@ pub fn rows_from(reader: &Reader, position: u64, count: u32) -> Result<Vec<LogRo
     reader.events(&query).map_err(error)?.rows.iter().map(row).collect()
 }
 
-/// The newest rows of a paged view before `before`, as the JSON they were written as.
-pub fn view_page(
-    reader: &Reader,
-    table: &str,
-    before: Option<Timestamp>,
-    count: u32,
-) -> Result<Vec<Value>, ErrorBody> {
-    typed_page(reader, table, before, count)
-}
-
-/// The same, read back into their type; rows of another shape are left out.
-pub fn typed_page<T: DeserializeOwned>(
+/// The newest rows of a paged view before `before`; rows of another shape are left out.
+pub fn page<T: DeserializeOwned>(
     reader: &Reader,
     table: &str,
     before: Option<Timestamp>,
@@ -99,8 +89,8 @@ pub fn typed_page<T: DeserializeOwned>(
 ) -> Result<Vec<T>, ErrorBody> {
     let from = before.map(|at| (i64::try_from(at.0).unwrap_or(i64::MAX), String::new()));
     let query = ViewQuery { from, limit: count, ..ViewQuery::default() };
-    let page = reader.view_rows(table, &query).map_err(error)?;
-    Ok(page.rows.into_iter().filter_map(|row| serde_json::from_str(&row.json).ok()).collect())
+    let rows = reader.view_rows(table, &query).map_err(error)?;
+    Ok(rows.rows.into_iter().filter_map(|row| serde_json::from_str(&row.json).ok()).collect())
 }
 
 /// A job that is over and no longer held in memory.
@@ -112,7 +102,7 @@ pub fn job_row(reader: &Reader, id: RequestId) -> Result<Option<Value>, ErrorBod
 }
 
 pub fn receipts(reader: &Reader, count: u32) -> Result<Vec<Value>, ErrorBody> {
-    view_page(reader, table::RECEIPTS, None, count)
+    page(reader, table::RECEIPTS, None, count)
 }
 
 /// Checks the whole log of this home.

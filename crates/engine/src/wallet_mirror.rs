@@ -46,11 +46,11 @@ impl WalletMirror {
 
     pub fn apply(&mut self, event: &DeskEvent, at: Timestamp) {
         match event {
-            DeskEvent::WalletAttached(attached) => {
-                if self.node_id.as_ref() != Some(&attached.node_id) {
-                    self.cursor = 0;
-                    self.node_id = Some(attached.node_id.clone());
-                }
+            DeskEvent::WalletAttached(attached)
+                if self.node_id.as_ref() != Some(&attached.node_id) =>
+            {
+                self.cursor = 0;
+                self.node_id = Some(attached.node_id.clone());
             }
             DeskEvent::WalletChanged(changed) => {
                 self.state = changed.state;

@@ -6,7 +6,7 @@ use serde_json::json;
 use std::{fs::File, io::BufWriter, path::PathBuf, time::Duration};
 
 use super::{Context, out::print_line};
-use crate::storage;
+use crate::{status::row_json, storage};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Events {
@@ -42,7 +42,7 @@ impl Events {
             Self::List { count, filter } => {
                 let reader = storage::reader(&home)?;
                 let rows = storage::newest_rows(&reader, count, filter.as_deref())?;
-                let report = json!({ "total": reader.last_position().map_err(storage::error)?, "events": rows });
+                let report = json!({ "total": reader.last_position().map_err(storage::error)?, "events": rows.iter().map(row_json).collect::<Vec<_>>() });
                 context.out.result(&report, || {
                     rows.iter().map(storage::row_text).collect::<Vec<_>>().join("\n")
                 });
@@ -104,7 +104,7 @@ async fn tail(context: &Context, timeout: Option<u64>) -> Result<(), ErrorBody> 
         for row in storage::rows_from(&reader, next, 1_000)? {
             next = row.position + 1;
             if context.out.is_json() {
-                print_line(&serde_json::to_value(&row).unwrap_or_default().to_string());
+                print_line(&row_json(&row).to_string());
             } else {
                 print_line(&storage::row_text(&row));
             }

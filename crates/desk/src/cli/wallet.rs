@@ -74,9 +74,8 @@ impl Wallet {
                 return settled(&answer);
             }
             Self::History { count } => {
-                let query = json!({ "query": "payments", "before": null, "count": count });
-                let answer = desk.call("query", query).await?;
-                context.out.result(&json!({ "payments": answer["payments"] }), || {
+                let answer = desk.call("wallet.history", json!({ "count": count })).await?;
+                context.out.result(&answer, || {
                     let rows: Vec<_> =
                         status::items(&answer["payments"]).map(payment_line).collect();
                     if rows.is_empty() { "No payments yet.".into() } else { rows.join("\n") }
@@ -93,7 +92,7 @@ fn settled(payment: &Value) -> Result<(), ErrorBody> {
         Some("settled") => Ok(()),
         Some("failed" | "expired") => Err(ErrorBody::new(
             "payment_failed",
-            format!("Nothing was paid: {}.", text(&payment["detail"])),
+            format!("Nothing was paid. {}", text(&payment["detail"])),
         )),
         _ => Err(ErrorBody::new("outcome_unknown", "It is not known yet whether this was paid.")
             .hint("Follow it with `pilothouse wallet history`; do not pay it again another way.")

@@ -16,7 +16,8 @@ use tokio::{
 };
 
 use super::{
-    CoreOptions, Effects, LogHead, Message, Pending, Signer, StartError, outgoing::Outgoing,
+    Asker, CoreOptions, Effects, Fold, LogHead, Message, Pending, Signer, StartError,
+    outgoing::Outgoing,
 };
 use crate::{clock, faults};
 
@@ -59,16 +60,22 @@ pub(super) struct Looper<M: Machine, V> {
 
 struct Rest<M: Machine, V> {
     snapshot_schema: &'static str,
-    view: Box<dyn FnMut(&M, &LogHead) -> V + Send>,
+    view: Fold<M, V>,
     project: fn(&M, &Recorded<M::Event>) -> Vec<store::ViewRow>,
     signer: Option<Signer>,
 }
+
+/// Who asked, and what is answered after the commit.
+type Answer<M> = (Asker<M>, Option<<M as Machine>::Reply>);
+
+/// An input and who waits for its answer.
+type Asked<M> = (Delivery<<M as Machine>::Input>, Option<Asker<M>>);
 
 /// A decided batch before its commit.
 struct Decided<M: Machine> {
     batch: Batch,
     effects: Vec<Pending<M::Effect>>,
-    answers: Vec<(oneshot::Sender<Option<M::Reply>>, Option<M::Reply>)>,
+    answers: Vec<Answer<M>>,
     last_position: u64,
 }
 
@@ -187,11 +194,7 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "the pairs come as they are from the inbox")]
-    fn decide(
-        &mut self,
-        inputs: &mut Vec<(Delivery<M::Input>, Option<oneshot::Sender<Option<M::Reply>>>)>,
-    ) -> Result<Decided<M>, ErrorBody> {
+    fn decide(&mut self, inputs: &mut Vec<Asked<M>>) -> Result<Decided<M>, ErrorBody> {
         let now = clock::now().max(self.last_at);
         self.last_at = now;
         let mut decided = Decided {

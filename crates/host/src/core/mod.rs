@@ -30,20 +30,30 @@ pub struct LogHead {
     pub checkpoint: Option<merkle::Checkpoint>,
 }
 
+/// BIP-340 over a digest.
+pub type SignDigest = Box<dyn Fn(&[u8; 32]) -> [u8; 64] + Send>;
+
 /// Signs checkpoints with the operator's key.
 pub struct Signer {
     pub pubkey: Pubkey,
-    /// BIP-340 over a digest.
-    pub sign: Box<dyn Fn(&[u8; 32]) -> [u8; 64] + Send>,
+    pub sign: SignDigest,
 }
+
+/// Folds the machine into what screens read.
+pub type Fold<M, V> = Box<dyn FnMut(&M, &LogHead) -> V + Send>;
+
+/// The effects of each adapter, until it takes them.
+type Untaken<M> = HashMap<&'static str, Effects<<M as Machine>::Effect>>;
+
+/// Who waits for an answer.
+pub(crate) type Asker<M> = oneshot::Sender<Option<<M as Machine>::Reply>>;
 
 /// What a core is made of.
 pub struct CoreOptions<M: Machine, V> {
     pub store: Store,
     /// Names the shape of `M`, so that a snapshot of another shape is not read.
     pub snapshot_schema: &'static str,
-    /// Folds the machine into what screens read.
-    pub view: Box<dyn FnMut(&M, &LogHead) -> V + Send>,
+    pub view: Fold<M, V>,
     /// Rows of the paged views that an event changes.
     pub project: fn(&M, &Recorded<M::Event>) -> Vec<ViewRow>,
     /// Nobody signs: no checkpoints.
@@ -75,7 +85,7 @@ pub enum StartError {
 }
 
 pub(crate) enum Message<M: Machine> {
-    Input(Delivery<M::Input>, Option<oneshot::Sender<Option<M::Reply>>>),
+    Input(Delivery<M::Input>, Option<Asker<M>>),
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -85,7 +95,7 @@ pub struct Core<M: Machine, V> {
     view: watch::Receiver<Arc<V>>,
     door: watch::Receiver<bool>,
     failure: watch::Receiver<Option<ErrorBody>>,
-    effects: Arc<Mutex<HashMap<&'static str, Effects<M::Effect>>>>,
+    effects: Arc<Mutex<Untaken<M>>>,
 }
 
 impl<M: Machine, V> Clone for Core<M, V> {

@@ -171,9 +171,10 @@ async fn converse(stream: Stream, token: &str, handler: Arc<dyn Handler>) -> io:
     Ok(())
 }
 
-fn parse(line: &[u8]) -> Result<Request, Response> {
-    let refuse =
-        |id, code, message: String| Err(Response::new(id, Err(ErrorBody::new(code, message))));
+fn parse(line: &[u8]) -> Result<Request, Box<Response>> {
+    let refuse = |id, code, message: String| {
+        Err(Box::new(Response::new(id, Err(ErrorBody::new(code, message)))))
+    };
     match serde_json::from_slice::<Request>(line) {
         Ok(request) if request.jsonrpc == "2.0" => Ok(request),
         Ok(request) => {
@@ -188,7 +189,7 @@ fn parse(line: &[u8]) -> Result<Request, Response> {
 
 fn authenticate(line: &[u8], token: &str) -> Response {
     match parse(line) {
-        Err(refusal) => refusal,
+        Err(refusal) => *refusal,
         Ok(request) => {
             let given = request.params["token"].as_str().unwrap_or_default();
             let outcome = if request.method == "authenticate" && same(given, token) {
