@@ -211,7 +211,6 @@ fn start(file: &mut File, path: &Path, magic: Magic) -> io::Result<()> {
     sync_parent(path)
 }
 
-#[cfg_attr(not(unix), expect(clippy::unnecessary_wraps, reason = "folders sync on Unix only"))]
 fn sync_parent(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     if let Some(parent) = path.parent() {

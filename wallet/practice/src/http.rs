@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited, combinators::UnsyncBoxBody};
 use hyper::{
     Request, Response, StatusCode,
-    body::Incoming,
+    body::{Body as _, Incoming},
     header::{self, HeaderValue},
     server::conn::http1,
     service::service_fn,
@@ -120,6 +120,10 @@ pub enum BodyError {
 /// # Errors
 /// If it is larger, slower than thirty seconds, or breaks off.
 pub async fn read_body(body: Incoming, max_bytes: usize) -> Result<Bytes, BodyError> {
+    // What is announced too large is refused before it comes.
+    if body.size_hint().lower() > max_bytes as u64 {
+        return Err(BodyError::TooLarge(max_bytes));
+    }
     let whole = tokio::time::timeout(BODY_WITHIN, Limited::new(body, max_bytes).collect())
         .await
         .map_err(|_| BodyError::TooSlow)?;

@@ -27,6 +27,7 @@ const CONTROL: &str = "control";
 const FIRST_BLOCKS: u32 = 110;
 const PORT_FREE_WITHIN: Duration = Duration::from_secs(10);
 const RPC_CONNECTIONS: usize = 128;
+const CALLS_END_WITHIN: Duration = Duration::from_secs(3);
 
 /// What to start.
 #[derive(Clone, Debug, Default)]
@@ -211,11 +212,17 @@ impl Practice {
         let Self { running, control, _lock } = self;
         let _already_gone = std::fs::remove_file(&running.address);
         drop(control);
-        // Calls that still run hold the parts for a moment.
+        if let Some(lightning) = &running.lightning {
+            lightning.counterparty.stop().await;
+        }
+        // Calls that still run hold the parts for a moment; one that takes longer loses nothing by
+        // the end of the process.
+        let started = Instant::now();
         let mut running = running;
         let parts = loop {
             match Arc::try_unwrap(running) {
                 Ok(parts) => break parts,
+                Err(_) if started.elapsed() > CALLS_END_WITHIN => return,
                 Err(shared) => {
                     running = shared;
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -223,7 +230,6 @@ impl Practice {
             }
         };
         if let Some(lightning) = parts.lightning {
-            lightning.counterparty.stop().await;
             lightning.stop_rpc.send_replace(true);
             let _ended = lightning.serving_rpc.await;
         }

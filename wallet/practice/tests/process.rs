@@ -1,4 +1,5 @@
 //! The real process: ended in order, and killed at any step, it comes back with all that it said.
+#![allow(clippy::unwrap_used, reason = "test code outside of a test function")]
 #![expect(clippy::disallowed_methods, reason = "starts the program under test")]
 
 mod common;

@@ -1,4 +1,5 @@
 //! How fast the relay takes and delivers events; run with `--ignored --nocapture`.
+#![allow(clippy::unwrap_used, reason = "test code outside of a test function")]
 
 use futures_util::{SinkExt, StreamExt};
 use nostr::{

@@ -14,6 +14,8 @@ mod state;
 mod treasury;
 
 #[cfg(test)]
+mod server_tests;
+#[cfg(test)]
 mod tests;
 
 pub use mempool::Refusal;

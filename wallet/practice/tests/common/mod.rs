@@ -1,5 +1,6 @@
 //! A node as a desk's wallet has it, without the wallet.
 #![allow(dead_code, reason = "each test program uses its own part of it")]
+#![allow(clippy::unwrap_used, reason = "test code outside of a test function")]
 
 use domain::ErrorBody;
 use host::ipc::Client;
