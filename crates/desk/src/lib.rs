@@ -15,3 +15,4 @@ mod storage;
 mod submit;
 
 pub use cli::{Shell, run};
+pub use engine::DeskPort;

@@ -3,7 +3,7 @@
 use domain::{BodyRef, ErrorBody, Network, RequestId};
 use engine::{
     Command, Fact, Input, Query, Reply, State, View,
-    view::{Answer, EventDetail},
+    view::{Answer, EventDetail, ProviderState},
 };
 use host::{Core, CoreOptions, Home, HomeLock, Signer, ipc, logging};
 use net::{Blossom, Egress};
@@ -12,6 +12,7 @@ use serde_json::Value;
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 use store::{OpenOptions, Reader, Store};
 use tokio::{
@@ -127,6 +128,19 @@ impl Desk {
         Port::new(Arc::clone(&self.inner))
     }
 
+    /// Switches the provider on and waits until it is online.
+    pub async fn go_online(&self, within: Duration) -> Result<(), ErrorBody> {
+        if let Reply::Refused(error) = self.inner.command(Command::ProviderOnline).await? {
+            return Err(error);
+        }
+        let mut views = self.inner.views();
+        let online = views.wait_for(|view| view.provider.state == ProviderState::Online);
+        match tokio::time::timeout(within, online).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(ErrorBody::new("timed_out", "The provider did not come online.")),
+        }
+    }
+
     pub fn failure(&self) -> watch::Receiver<Option<ErrorBody>> {
         self.inner.core.failure()
     }
@@ -153,14 +167,10 @@ fn spawn_core(home: &Home, vault: &Arc<Vault>) -> Result<DeskCore, ErrorBody> {
     let options = CoreOptions {
         store,
         snapshot_schema: engine::SNAPSHOT_SCHEMA,
-        view: Box::new(|state: &State, log| {
-            let checkpoint = log.checkpoint.as_ref();
-            engine::view_of(
-                state,
-                log.position,
-                checkpoint.map(|head| (head.size, head.at)),
-                host::clock::now(),
-            )
+        view: Box::new(|state: &State, log, last| {
+            let checkpoint = log.checkpoint.as_ref().map(|head| (head.size, head.at));
+            let log = engine::LogPosition { events: log.position, last, checkpoint };
+            engine::view_of(state, &log, host::clock::now())
         }),
         project: engine_rows,
         signer: Some(Signer {

@@ -20,7 +20,7 @@ pub use effect::{ADAPTERS, Effect, WalletEffect};
 pub use event::Event;
 pub use input::{Fact, Input, WalletFact};
 pub use port::DeskPort;
-pub use present::view_of;
+pub use present::{LogPosition, view_of};
 pub use rows::{Row, project, table};
 pub use state::State;
 pub use view::{Answer, Query, View};

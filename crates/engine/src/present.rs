@@ -1,15 +1,17 @@
 //! From the state to the view: what screens and the command line read.
 
-use domain::Timestamp;
+use domain::{EventData, Msat, Recorded, Timestamp};
 use std::sync::Arc;
 use wallet::wire;
 
 use crate::{
+    event::Event,
     state::State,
     timeline::JobKey,
     view::{
-        Direction, IdentityView, JobRole, JobView, LogView, OfferView, PaymentState, PaymentView,
-        ProofSource, Proofs, ProviderView, ReceiptRow, RelayView, ServiceView, View, WalletView,
+        Direction, IdentityView, JobRole, JobView, LogRow, LogView, OfferView, PaymentState,
+        PaymentView, ProofSource, Proofs, ProviderView, ReceiptRow, RelayView, ServiceView, View,
+        WalletView,
     },
     wallet_facts::job_of,
 };
@@ -18,13 +20,18 @@ use nip90::{DemandRisk, provider};
 /// Rows of each list in the view; the rest is asked for by page.
 const LIST: usize = 200;
 
-/// The view of `state` with `events` in its log and the newest checkpoint's size and time.
-pub fn view_of(
-    state: &State,
-    events: u64,
-    checkpoint: Option<(u64, Timestamp)>,
-    now: Timestamp,
-) -> View {
+/// Where the log stands, as the host knows it.
+#[derive(Clone, Copy, Debug)]
+pub struct LogPosition<'a> {
+    /// Position of the newest event.
+    pub events: u64,
+    pub last: Option<&'a Recorded<Event>>,
+    /// Size and time of the newest signed checkpoint.
+    pub checkpoint: Option<(u64, Timestamp)>,
+}
+
+/// The view of `state`, whose log stands at `log`.
+pub fn view_of(state: &State, log: &LogPosition<'_>, now: Timestamp) -> View {
     let (earned_today_msat, spent_today_msat) = state.totals.today(now);
     View {
         network: state.network,
@@ -48,10 +55,10 @@ pub fn view_of(
             })
             .collect(),
         log: LogView {
-            events,
-            last: None,
-            checkpoint_at: checkpoint.map(|(_, at)| at),
-            checkpoint_size: checkpoint.map(|(size, _)| size),
+            events: log.events,
+            last: log.last.map(|event| row(log.events, event)),
+            checkpoint_at: log.checkpoint.map(|(_, at)| at),
+            checkpoint_size: log.checkpoint.map(|(size, _)| size),
             dead_letters: 0,
         },
         services: state
@@ -68,6 +75,18 @@ pub fn view_of(
         spent_today_msat,
         reserved_msat: state.buyer.reserved_msat(),
         wallet_cursor: state.wallet.cursor,
+    }
+}
+
+fn row(position: u64, event: &Recorded<Event>) -> LogRow {
+    let data = event.data.to_json().unwrap_or_default();
+    LogRow {
+        position,
+        stream: event.stream.clone(),
+        seq: event.seq,
+        at: event.at,
+        type_name: event.data.type_name().to_owned(),
+        summary: crate::summary::line(event.data.type_name(), &data),
     }
 }
 
@@ -208,7 +227,8 @@ fn sold(state: &State, job: &provider::Job) -> JobView {
         succeeded: job.succeeded(),
         waiting_for: job.waiting_for().map(|mover| mover.to_string()),
         amount_msat: job.price_msat,
-        fee_msat: None,
+        // Routing is paid by who pays: a sold job costs us none.
+        fee_msat: job.paid_msat.map(|_| Msat::ZERO),
         bid_msat: job.bid_msat,
         payment: job.policy,
         payment_hash: job.payment_hash,

@@ -39,13 +39,19 @@ fn known(type_name: &str, data: &Value) -> Option<String> {
         "provider.mode" => format!("Provider is {} ({})", text("state"), text("reason")),
         "provider.readiness" => match data["blockers"].as_array()?.first() {
             Some(blocker) => format!("In the way: {}", blocker["message"].as_str()?),
+            None if data["relays"] == 1 => "1 relay connected, nothing in the way".to_owned(),
             None => format!("{} relays connected, nothing in the way", data["relays"]),
         },
         "provider.offer_set" => {
             let offer = &data["offer"];
             let price = amount(&offer["price_msat"])?;
-            format!("Offer for kind {}: {price}, paid {}", offer["kind"], offer["payment"].as_str()?)
+            format!(
+                "Offer for kind {}: {price}, paid {}",
+                offer["kind"],
+                offer["payment"].as_str()?
+            )
         }
+        "provider.withdrawn" => "Announcement withdrawn".to_owned(),
         "provider.announced" => format!("Announced kinds {}", data["kinds"]),
         "job.received" => format!("Request for kind {}, {}", data["kind"], text("risk")),
         "job.accepted" => format!("Accepted for {}", amount(&data["price_msat"])?),

@@ -90,7 +90,7 @@ fn spawn(dir: &Path) -> Core<Shop, Shop> {
     let options = CoreOptions {
         store: open(dir),
         snapshot_schema: "shop-1",
-        view: Box::new(|shop: &Shop, _| shop.clone()),
+        view: Box::new(|shop: &Shop, _, _| shop.clone()),
         project: |_, _| Vec::new(),
         signer: None,
     };

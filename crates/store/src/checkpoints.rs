@@ -50,6 +50,17 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The newest checkpoint that was written, whatever became of the log since: `verify` says
+    /// whether it holds.
+    pub fn newest_checkpoint(&self) -> Result<Option<Checkpoint>, ReadError> {
+        let dir = checkpoints_dir(&self.path);
+        let Some(newest) = files(&dir)?.pop() else { return Ok(None) };
+        let signed: Option<SignedCheckpoint> = serde_json::from_slice(&fs::read(newest)?).ok();
+        Ok(signed.map(|signed| signed.head))
+    }
+}
+
 pub(crate) fn checkpoints_dir(database: &Path) -> PathBuf {
     database.with_file_name("checkpoints")
 }

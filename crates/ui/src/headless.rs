@@ -1,6 +1,7 @@
 //! The real app drawn into PNG files without a display. Behind a feature, never shipped.
 
-use egui::{Theme, Vec2};
+pub use egui::Theme;
+use egui::Vec2;
 use egui_kittest::Harness;
 use engine::DeskPort;
 use std::{path::Path, sync::Arc, time::Duration};
@@ -28,7 +29,7 @@ impl Picture {
 }
 
 /// Rounds of frames given to answers that come from other threads.
-const ROUNDS: u32 = 10;
+const ROUNDS: u32 = 25;
 const ROUND: Duration = Duration::from_millis(20);
 
 /// Draws one picture into a PNG file.

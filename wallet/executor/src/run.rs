@@ -218,7 +218,7 @@ fn start_core(home: &Home, vault: &Arc<Vault>) -> Result<Core<Wallet, Tide>, Err
     let options = CoreOptions {
         store,
         snapshot_schema: SNAPSHOT_SCHEMA,
-        view: Box::new(|wallet: &Wallet, _| Tide { cursor: wallet.cursor() }),
+        view: Box::new(|wallet: &Wallet, _, _| Tide { cursor: wallet.cursor() }),
         project: |_, _| Vec::new(),
         signer: Some(Signer {
             pubkey: vault.pubkey(),

@@ -17,7 +17,10 @@ use clap::{Args, Parser, Subcommand};
 use domain::{ErrorBody, ExitCode, Network};
 use engine::DeskPort;
 use host::Home;
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 pub use out::Output;
 
@@ -28,6 +31,8 @@ pub struct Shell {
     pub window: fn(Arc<dyn DeskPort>) -> Result<(), String>,
     /// Measures the window's own work; arguments as `bench ui` got them.
     pub bench_ui: fn() -> Result<serde_json::Value, String>,
+    /// Draws the running desk into PNG files; absent in a shipped build.
+    pub pictures: Option<fn(Arc<dyn DeskPort>, &Path) -> Result<(), String>>,
 }
 
 /// Runs AI agents on this machine, sells its work, buys others', and keeps you in charge.

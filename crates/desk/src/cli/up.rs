@@ -2,8 +2,14 @@
 
 use clap::Args;
 use domain::{ErrorBody, ExitCode};
+use engine::DeskPort;
 use serde_json::json;
-use std::{io::Read, path::PathBuf, sync::Arc};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{Context, runtime};
 use crate::process::{Desk, Options};
@@ -16,6 +22,9 @@ pub(crate) struct Up {
     /// Join the practice network of another home; `practice status` there prints the address
     #[arg(long, value_name = "ADDRESS")]
     practice_join: Option<PathBuf>,
+    /// Draw every screen into this folder once the provider is online, then exit
+    #[arg(long, hide = true, value_name = "DIR")]
+    pictures: Option<PathBuf>,
     /// Exit when standard input closes (for programs that start a desk)
     #[arg(long, hide = true)]
     exit_with_parent: bool,
@@ -24,7 +33,7 @@ pub(crate) struct Up {
 impl Up {
     /// What no noun means.
     pub fn window() -> Self {
-        Self { headless: false, practice_join: None, exit_with_parent: false }
+        Self { headless: false, practice_join: None, pictures: None, exit_with_parent: false }
     }
 
     pub fn run(self, context: &Context) -> Result<(), ErrorBody> {
@@ -44,7 +53,9 @@ impl Up {
         context.out.result(&ready, || {
             format!("The desk runs in {}. Stop it with Ctrl-C.", desk.home().root().display())
         });
-        let outcome = if headless {
+        let outcome = if let Some(dir) = &self.pictures {
+            runtime.block_on(pictures(&desk, context, dir))
+        } else if headless {
             runtime.block_on(stay(&desk, self.exit_with_parent))
         } else {
             let port = runtime.block_on(async { desk.port() });
@@ -57,6 +68,21 @@ impl Up {
         runtime.shutdown_timeout(std::time::Duration::from_secs(5));
         outcome.and(stopped)
     }
+}
+
+/// Goes online, lets the wallet get ready, and draws what a window would show.
+async fn pictures(desk: &Desk, context: &Context, dir: &Path) -> Result<(), ErrorBody> {
+    let draw = context.shell.pictures.ok_or_else(|| {
+        ErrorBody::new("no_pictures", "This build draws no pictures.")
+            .hint("Build it with the feature `headless`.")
+    })?;
+    desk.go_online(Duration::from_secs(60)).await?;
+    let port: Arc<dyn DeskPort> = Arc::new(desk.port());
+    let dir = dir.to_owned();
+    tokio::task::spawn_blocking(move || draw(port, &dir))
+        .await
+        .map_err(|error| ErrorBody::new("internal", error.to_string()))?
+        .map_err(|error| ErrorBody::new("no_pictures", error))
 }
 
 fn has_display() -> bool {

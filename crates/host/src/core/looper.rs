@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    Asker, CoreOptions, Effects, Fold, LogHead, Message, Pending, Signer, StartError,
+    Asker, CoreOptions, Effects, Fold, LastEvent, LogHead, Message, Pending, Signer, StartError,
     outgoing::Outgoing,
 };
 use crate::{clock, faults};
@@ -49,6 +49,7 @@ pub(super) struct Looper<M: Machine, V> {
     outgoing: Outgoing<M::Effect>,
     log: LogHead,
     last_at: Timestamp,
+    last_event: Option<LastEvent<M>>,
     snapshot_at: u64,
     checkpoint_due: Instant,
     view: watch::Sender<Arc<V>>,
@@ -88,11 +89,13 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
         let (mut machine, mut position) = load_snapshot::<M>(&store, snapshot_schema)?;
         let snapshot_at = position;
         let mut last_at = Timestamp::default();
+        let mut last_event = None;
         store.replay(position, |at_position, hash, canonical| {
             let event: Recorded<M::Event> = Envelope::parse(canonical)?.typed(hash)?;
             last_at = last_at.max(event.at);
             machine.apply(&event);
             position = at_position;
+            last_event = Some(event);
             Ok(())
         })?;
         let (mut outgoing, effects) = Outgoing::new(adapters);
@@ -103,9 +106,10 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
             unfinished.insert(row.id.clone());
             outgoing.send(Pending { id: row.id, effect, resumed: true });
         }
-        let log = LogHead { position, checkpoint: None };
+        let log = LogHead { position, checkpoint: store.newest_checkpoint()? };
         let mut rest = Rest { snapshot_schema, view, project, signer };
-        let (view, view_receiver) = watch::channel(Arc::new((rest.view)(&machine, &log)));
+        let (view, view_receiver) =
+            watch::channel(Arc::new((rest.view)(&machine, &log, last_event.as_ref())));
         let (door, door_receiver) = watch::channel(true);
         let (failure, failure_receiver) = watch::channel(None);
         let now = Instant::now();
@@ -118,6 +122,7 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
             outgoing,
             log,
             last_at,
+            last_event,
             snapshot_at,
             checkpoint_due: now + CHECKPOINT_AFTER,
             view,
@@ -264,6 +269,7 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
         }
         self.grown.insert(stream, new.head());
         decided.batch.events.push(new);
+        self.last_event = Some(recorded);
         Ok(())
     }
 
@@ -353,7 +359,7 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
     fn publish_view(&mut self) {
         self.view_due = None;
         self.view_made = Instant::now();
-        let view = (self.options.view)(&self.machine, &self.log);
+        let view = (self.options.view)(&self.machine, &self.log, self.last_event.as_ref());
         self.view.send_replace(Arc::new(view));
     }
 

@@ -40,7 +40,10 @@ pub struct Signer {
 }
 
 /// Folds the machine into what screens read.
-pub type Fold<M, V> = Box<dyn FnMut(&M, &LogHead) -> V + Send>;
+pub type Fold<M, V> = Box<dyn FnMut(&M, &LogHead, Option<&LastEvent<M>>) -> V + Send>;
+
+/// The newest event that this process recorded or replayed.
+pub type LastEvent<M> = Recorded<<M as Machine>::Event>;
 
 /// The effects of each adapter, until it takes them.
 type Untaken<M> = HashMap<&'static str, Effects<<M as Machine>::Effect>>;
