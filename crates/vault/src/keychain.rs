@@ -39,9 +39,9 @@ impl Keychain for SystemKeychain {
     fn put(&self, entry: &str, secret: &str) -> Result<(), String> {
         let (entry, secret) = (entry.to_owned(), Zeroizing::new(secret.to_owned()));
         within(PATIENCE, move || {
-            let kept = keyring::Entry::new(SERVICE, &entry).map_err(|e| e.to_string())?;
-            kept.set_password(&secret).map_err(|e| e.to_string())?;
-            let back = Zeroizing::new(kept.get_password().map_err(|e| e.to_string())?);
+            let kept = keyring::Entry::new(SERVICE, &entry).map_err(said)?;
+            kept.set_password(&secret).map_err(said)?;
+            let back = Zeroizing::new(kept.get_password().map_err(said)?);
             if *back == *secret { Ok(()) } else { Err("it gave back something else".into()) }
         })
     }
@@ -49,10 +49,22 @@ impl Keychain for SystemKeychain {
     fn get(&self, entry: &str) -> Result<Zeroizing<String>, String> {
         let entry = entry.to_owned();
         within(PATIENCE, move || {
-            let kept = keyring::Entry::new(SERVICE, &entry).map_err(|e| e.to_string())?;
-            kept.get_password().map(Zeroizing::new).map_err(|e| e.to_string())
+            let kept = keyring::Entry::new(SERVICE, &entry).map_err(said)?;
+            kept.get_password().map(Zeroizing::new).map_err(said)
         })
     }
+}
+
+/// For people; the library's own errors can hold what was stored.
+fn said(error: keyring::Error) -> String {
+    match error {
+        keyring::Error::NoDefaultStore => "no keychain service answers in this session",
+        keyring::Error::NoEntry => "it has no such entry",
+        keyring::Error::NoStorageAccess(_) => "it is locked or refuses access",
+        keyring::Error::BadEncoding(_) => "what it kept is no text",
+        _ => "it failed",
+    }
+    .into()
 }
 
 /// Runs `work` elsewhere and gives up on it after `patience`; its thread may then outlive the call.
