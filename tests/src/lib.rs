@@ -1,1 +1,5 @@
-//! tests
+//! Scenarios: whole desks, as simulated machines and as the real programs.
+
+pub mod crash;
+pub mod desk;
+pub mod programs;

@@ -1,0 +1,469 @@
+//! Kill points: two real desks trade while one process or more is killed; then everything is checked.
+
+use anyhow::{Context, bail, ensure};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    desk::{Desk, text},
+    programs::{kill, until},
+};
+
+const JOB_SECS: u32 = 45;
+const OVER_SECS: u64 = 100;
+const REACHED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Whose process is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    Provider,
+    Buyer,
+    ProviderWallet,
+    BuyerWallet,
+    Practice,
+    BothDesks,
+    BothWallets,
+    /// Every process at once, as when the machine loses power.
+    All,
+}
+
+impl Who {
+    pub const ALL: [Self; 8] = [
+        Self::Provider,
+        Self::Buyer,
+        Self::ProviderWallet,
+        Self::BuyerWallet,
+        Self::Practice,
+        Self::BothDesks,
+        Self::BothWallets,
+        Self::All,
+    ];
+
+    /// The fault points that its processes count for themselves: the provider's and the buyer's.
+    fn armed(self) -> (Option<&'static str>, Option<&'static str>) {
+        const DESK: Option<&str> = Some("PILOTHOUSE_CRASH_AT");
+        const WALLET: Option<&str> = Some("PILOTHOUSE_WALLET_CRASH_AT");
+        match self {
+            Self::Provider => (DESK, None),
+            Self::Buyer => (None, DESK),
+            Self::ProviderWallet => (WALLET, None),
+            Self::BuyerWallet => (None, WALLET),
+            Self::Practice => (Some("PILOTHOUSE_PRACTICE_CRASH_AT"), None),
+            Self::BothDesks => (DESK, DESK),
+            Self::BothWallets => (WALLET, WALLET),
+            Self::All => (None, None),
+        }
+    }
+}
+
+/// When it is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// At the n-th step since its start (see `host::faults`).
+    Step(u32),
+    /// This long after the job was submitted.
+    AfterMs(u64),
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Step(step) => write!(f, "step {step}"),
+            Self::AfterMs(ms) => write!(f, "{ms} ms"),
+        }
+    }
+}
+
+/// What one point came to, where nothing was violated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// Killed before the job was bought; it was bought after the restart.
+    BeforeTheJob,
+    DuringTheJob,
+    /// The job was over before the step came.
+    Never,
+}
+
+/// Two desks on one practice network, kept over many points.
+#[derive(Debug)]
+pub struct Pair {
+    provider: Desk,
+    buyer: Desk,
+    provider_pubkey: String,
+    opening_msat: [u64; 2],
+    events_seen: [u64; 2],
+    wallet_events_seen: [u64; 2],
+    bought: Vec<String>,
+}
+
+impl Pair {
+    /// Starts both desks in fresh homes below `dir`.
+    pub fn start(dir: &Path) -> anyhow::Result<Self> {
+        let mut provider = Desk::new(dir.join("provider"));
+        provider.start(&[])?;
+        provider.wait("wallet=ready", 60).ok();
+        let mut buyer = Desk::joining(dir.join("buyer"), &provider);
+        buyer.start(&[])?;
+        provider.ready(true)?;
+        buyer.ready(false)?;
+        Ok(Self {
+            provider_pubkey: provider.pubkey()?,
+            opening_msat: [provider.balance_msat()?, buyer.balance_msat()?],
+            provider,
+            buyer,
+            events_seen: [0; 2],
+            wallet_events_seen: [0; 2],
+            bought: Vec::new(),
+        })
+    }
+
+    /// Buys one job, kills `who` at that moment, starts everything again, and checks every promise.
+    ///
+    /// # Errors
+    ///
+    /// What did not hold. The pair is of no use after that.
+    pub fn point(&mut self, who: Who, moment: Moment) -> anyhow::Result<Reached> {
+        let reached = self.trade(who, moment).with_context(|| format!("{who:?} at {moment}"))?;
+        self.check().with_context(|| format!("after {who:?} at {moment}"))?;
+        Ok(reached)
+    }
+
+    fn trade(&mut self, who: Who, moment: Moment) -> anyhow::Result<Reached> {
+        self.arm(who, moment)?;
+        let mut submitted = false;
+        if self.ready_or_crashed(who)? {
+            // The desk may die under this very command; its log says later whether it took it.
+            submitted = self.buy().is_ok();
+        }
+        if let Moment::AfterMs(ms) = moment {
+            std::thread::sleep(Duration::from_millis(ms));
+            self.note_events()?;
+            self.strike(who);
+        }
+        let crashed = match moment {
+            Moment::AfterMs(_) => true,
+            Moment::Step(_) => self.crashed_or_over(who)?,
+        };
+        if moment != Moment::AfterMs(0) {
+            self.note_events().ok();
+        }
+        if crashed || who.armed() != (None, None) {
+            self.restart(who)?;
+        }
+        self.provider.ready(true)?;
+        self.buyer.ready(false)?;
+        if !submitted {
+            self.buy()?;
+        }
+        self.buyer.wait("idle", OVER_SECS).context("the buyer's jobs end")?;
+        self.provider.wait("idle", OVER_SECS).context("the provider's jobs end")?;
+        Ok(match (crashed, submitted) {
+            (false, _) => Reached::Never,
+            (true, false) => Reached::BeforeTheJob,
+            (true, true) => Reached::DuringTheJob,
+        })
+    }
+
+    fn buy(&mut self) -> anyhow::Result<()> {
+        let html = format!("<p>Job {} of the kill points</p>", self.bought.len() + 1);
+        let id = self.buyer.buy_text(&self.provider_pubkey, &html, JOB_SECS)?;
+        self.bought.push(id);
+        Ok(())
+    }
+
+    /// Starts the processes that count their steps anew, with the step they die at.
+    fn arm(&mut self, who: Who, moment: Moment) -> anyhow::Result<()> {
+        let Moment::Step(step) = moment else { return Ok(()) };
+        let (provider, buyer) = who.armed();
+        for (desk, name) in [(&mut self.provider, provider), (&mut self.buyer, buyer)] {
+            if let Some(name) = name {
+                ensure!(desk.stop()?.success(), "the desk stopped with an error");
+                desk.start(&[(name, step.to_string())])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether every desk became ready; false where a fault point was reached before.
+    fn ready_or_crashed(&mut self, who: Who) -> anyhow::Result<bool> {
+        let mut ready = false;
+        until("the desks get ready", REACHED_WITHIN, || {
+            if self.crashed(who) {
+                return Ok(true);
+            }
+            let short = |desk: &Desk, condition: &str| desk.wait(condition, 1).is_ok();
+            ready = short(&self.buyer, "wallet=ready")
+                && short(&self.provider, "wallet=ready")
+                && short(&self.provider, "provider=online");
+            Ok(ready)
+        })?;
+        Ok(ready)
+    }
+
+    /// Waits until the fault point is reached, or the job is over on both sides without it.
+    fn crashed_or_over(&mut self, who: Who) -> anyhow::Result<bool> {
+        let job = self.bought.last().cloned();
+        let mut crashed = false;
+        until("the step is reached or the job over", REACHED_WITHIN, || {
+            crashed = self.crashed(who);
+            if crashed {
+                return Ok(true);
+            }
+            let Some(job) = &job else { return Ok(false) };
+            let over = |desk: &Desk| desk.job(job).is_ok_and(|job| job["over"] == true);
+            Ok(over(&self.buyer) && over(&self.provider))
+        })?;
+        Ok(crashed)
+    }
+
+    fn crashed(&mut self, who: Who) -> bool {
+        let again = |desk: &Desk, name: &str| {
+            let status = desk.status().unwrap_or_default();
+            let services = status["services"].as_array().cloned().unwrap_or_default();
+            services.iter().any(|service| {
+                service["name"] == name && service["restarts"].as_u64().unwrap_or(0) > 0
+            })
+        };
+        match who {
+            Who::Provider => !self.provider.is_running(),
+            Who::Buyer => !self.buyer.is_running(),
+            Who::BothDesks => !self.provider.is_running() && !self.buyer.is_running(),
+            Who::ProviderWallet => again(&self.provider, "executor"),
+            Who::BuyerWallet => again(&self.buyer, "executor"),
+            Who::BothWallets => again(&self.provider, "executor") || again(&self.buyer, "executor"),
+            Who::Practice => again(&self.provider, "practice"),
+            Who::All => false,
+        }
+    }
+
+    /// SIGKILL, from outside.
+    fn strike(&mut self, who: Who) {
+        let desks: &[bool] = match who {
+            Who::Provider => &[true, false],
+            Who::Buyer => &[false, true],
+            Who::BothDesks | Who::All => &[true, true],
+            _ => &[false, false],
+        };
+        let mut programs = Vec::new();
+        if matches!(who, Who::ProviderWallet | Who::BothWallets | Who::All) {
+            programs.push(self.provider.program("wallet"));
+        }
+        if matches!(who, Who::BuyerWallet | Who::BothWallets | Who::All) {
+            programs.push(self.buyer.program("wallet"));
+        }
+        if matches!(who, Who::Practice | Who::All) {
+            programs.push(self.provider.program("practice").or(self.provider.program("prac")));
+        }
+        if desks[0] {
+            self.provider.kill();
+        }
+        if desks[1] {
+            self.buyer.kill();
+        }
+        programs.into_iter().flatten().for_each(kill);
+    }
+
+    /// Ends what is armed or dead and starts it as it would be started any day.
+    fn restart(&mut self, who: Who) -> anyhow::Result<()> {
+        let (provider, buyer) = who.armed();
+        for (desk, armed) in
+            [(&mut self.provider, provider.is_some()), (&mut self.buyer, buyer.is_some())]
+        {
+            if desk.is_running() && armed {
+                desk.stop()?;
+            }
+            if !desk.is_running() {
+                desk.kill();
+                desk.start(&[])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers how long the logs are known to be.
+    fn note_events(&mut self) -> anyhow::Result<()> {
+        for (seen, desk) in self.events_seen.iter_mut().zip([&self.provider, &self.buyer]) {
+            let status = desk.status()?;
+            *seen = (*seen).max(status["log"]["events"].as_u64().unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    /// Every promise that must hold once all is over, however the processes died.
+    fn check(&mut self) -> anyhow::Result<()> {
+        let sides = [("provider", &self.provider), ("buyer", &self.buyer)];
+        for (at, (name, desk)) in sides.into_iter().enumerate() {
+            let events = desk.verify_log().with_context(|| format!("the {name}'s log"))?;
+            let seen = self.events_seen[at];
+            ensure!(events >= seen, "the {name}'s log shrank from {seen} to {events} events");
+            self.events_seen[at] = events;
+            desk.verify_receipts().with_context(|| format!("the {name}'s receipts"))?;
+            for (stream, ends) in desk.ends()? {
+                ensure!(ends == 1, "{name}: {stream} has {ends} terminal events");
+            }
+            let panics = desk.panics()?;
+            ensure!(panics.is_empty(), "{name}: {panics:?}");
+        }
+        for id in &self.bought {
+            self.check_job(id)?;
+        }
+        self.check_money()
+    }
+
+    fn check_job(&self, id: &str) -> anyhow::Result<()> {
+        let bought = self.buyer.job(id)?;
+        ensure!(bought["over"] == true, "job {id} is not over for the buyer: {bought}");
+        let explicit = bought["succeeded"] == true || bought["reason"].is_string();
+        ensure!(explicit, "job {id} ended with neither result nor reason: {bought}");
+        if bought["succeeded"] == true {
+            ensure!(bought["result_sha256"].is_string(), "job {id} has no result: {bought}");
+            ensure!(bought["preimage"].is_string(), "job {id} has no preimage: {bought}");
+        }
+        // A provider that died before it logged the request may not know the job.
+        let Ok(sold) = self.provider.job(id) else {
+            ensure!(bought["payment_hash"].is_null(), "job {id} was paid to nobody: {bought}");
+            return Ok(());
+        };
+        ensure!(sold["over"] == true, "job {id} is not over for the provider: {sold}");
+        if sold["payment_state"] == "paid" {
+            let explicit = sold["succeeded"] == true || sold["reason"].is_string();
+            ensure!(explicit, "job {id} was paid and has neither result nor reason: {sold}");
+        }
+        Ok(())
+    }
+
+    /// Nothing paid twice, and both balances are what the executors' payments add up to.
+    fn check_money(&self) -> anyhow::Result<()> {
+        let spent = settled(&self.buyer, "out")?;
+        let earned = settled(&self.provider, "in")?;
+        ensure!(settled(&self.provider, "out")?.is_empty(), "the provider paid somebody");
+        ensure!(spent.len() <= self.bought_streams()?, "more payments than jobs: {}", spent.len());
+        for (hash, (amount, _)) in &spent {
+            let got = earned.get(hash).map(|(amount, _)| *amount);
+            ensure!(got == Some(*amount), "{hash}: {amount} msat were paid, {got:?} arrived");
+        }
+        ensure!(earned.len() == spent.len(), "the provider got more payments than were made");
+        let sum = |payments: &BTreeMap<String, (u64, u64)>| -> (u64, u64) {
+            payments.values().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+        };
+        let (in_msat, _) = sum(&earned);
+        let (out_msat, fees_msat) = sum(&spent);
+        let balances = [self.provider.balance_msat()?, self.buyer.balance_msat()?];
+        let [provider, buyer] = self.opening_msat;
+        ensure!(
+            balances == [provider + in_msat, buyer - out_msat - fees_msat],
+            "balances {balances:?} are not {:?} + {in_msat} - {out_msat} - {fees_msat}",
+            self.opening_msat
+        );
+        Ok(())
+    }
+
+    fn bought_streams(&self) -> anyhow::Result<usize> {
+        Ok(self.buyer.ends()?.iter().filter(|(stream, _)| stream.starts_with("buy/")).count())
+    }
+
+    /// Stops both and verifies the executors' logs at rest.
+    ///
+    /// # Errors
+    ///
+    /// A stop with an error, or a log that does not hold.
+    pub fn finish(mut self) -> anyhow::Result<()> {
+        ensure!(self.buyer.stop()?.success(), "the buyer's desk stopped with an error");
+        ensure!(self.provider.stop()?.success(), "the provider's desk stopped with an error");
+        for (seen, desk) in self.wallet_events_seen.iter_mut().zip([&self.provider, &self.buyer]) {
+            desk.at_rest()?;
+            *seen = desk.verify_wallet_log()?;
+            ensure!(*seen > 0, "an executor's log is empty");
+        }
+        Ok(())
+    }
+}
+
+/// Settled payments of one direction by payment hash: amount and fee. A hash seen twice is an error.
+fn settled(desk: &Desk, direction: &str) -> anyhow::Result<BTreeMap<String, (u64, u64)>> {
+    let mut found = BTreeMap::new();
+    for payment in desk.payments()? {
+        if payment["direction"] != direction || payment["state"] != "settled" {
+            continue;
+        }
+        let number = |value: &Value| value.as_u64().unwrap_or(0);
+        let hash = text(&payment["payment_hash"])?;
+        let one = (number(&payment["amount_msat"]), number(&payment["fee_msat"]));
+        if found.insert(hash.clone(), one).is_some() {
+            bail!("{hash} was settled twice ({direction})");
+        }
+    }
+    Ok(found)
+}
+
+/// One line of the matrix.
+#[derive(Debug)]
+pub struct Line {
+    pub who: Who,
+    pub moment: Moment,
+    pub outcome: anyhow::Result<Reached>,
+    pub took: Duration,
+}
+
+/// Runs points on one pair, and on a fresh pair after each violation.
+#[derive(Debug)]
+pub struct Matrix<'a> {
+    dir: &'a Path,
+    pair: Option<Pair>,
+    made: u32,
+    pub lines: Vec<Line>,
+}
+
+impl<'a> Matrix<'a> {
+    pub fn new(dir: &'a Path) -> Self {
+        Self { dir, pair: None, made: 0, lines: Vec::new() }
+    }
+
+    /// Runs one point and returns whether its moment came.
+    pub fn run(&mut self, who: Who, moment: Moment) -> &Line {
+        let started = Instant::now();
+        let outcome = self.point(who, moment);
+        if outcome.is_err() {
+            self.pair = None;
+        }
+        self.lines.push(Line { who, moment, outcome, took: started.elapsed() });
+        &self.lines[self.lines.len() - 1]
+    }
+
+    fn point(&mut self, who: Who, moment: Moment) -> anyhow::Result<Reached> {
+        if self.pair.is_none() {
+            self.made += 1;
+            self.pair = Some(Pair::start(&self.dir.join(format!("pair-{}", self.made)))?);
+        }
+        self.pair.as_mut().context("no pair of desks")?.point(who, moment)
+    }
+
+    /// Ends the last pair.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pair::finish`].
+    pub fn finish(&mut self) -> anyhow::Result<()> {
+        self.pair.take().map_or(Ok(()), Pair::finish)
+    }
+
+    pub fn violations(&self) -> usize {
+        self.lines.iter().filter(|line| line.outcome.is_err()).count()
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let who = format!("{:?}", self.who);
+        write!(f, "{who:<15} {:<9} {:>6.1} s  ", self.moment.to_string(), self.took.as_secs_f64())?;
+        match &self.outcome {
+            Ok(reached) => write!(f, "{reached:?}"),
+            Err(error) => write!(f, "VIOLATED {error:#}"),
+        }
+    }
+}

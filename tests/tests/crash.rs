@@ -1,0 +1,22 @@
+//! A sample of the kill points; `cargo run -p scenarios --bin crash -- --full` runs the matrix.
+
+use scenarios::crash::{Matrix, Moment, Who};
+
+#[test]
+fn whoever_is_killed_each_job_ends_once_and_is_paid_at_most_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut matrix = Matrix::new(dir.path());
+    for (who, moment) in [
+        (Who::Provider, Moment::Step(60)),
+        (Who::Buyer, Moment::Step(48)),
+        (Who::ProviderWallet, Moment::Step(24)),
+        (Who::BuyerWallet, Moment::Step(24)),
+        (Who::Practice, Moment::AfterMs(120)),
+        (Who::All, Moment::AfterMs(200)),
+    ] {
+        let line = matrix.run(who, moment);
+        eprintln!("{line}");
+        assert!(line.outcome.is_ok(), "{line}");
+    }
+    matrix.finish().unwrap();
+}

@@ -1,0 +1,90 @@
+//! `pilothouse demo` from a fresh home: three paid jobs, balances to the msat, receipts, sound logs.
+
+use lightning_invoice::Bolt11Invoice;
+use scenarios::{
+    desk::{Desk, path_text},
+    programs::repository,
+};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("not a number: {value}"))
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    let hex = value.as_str().unwrap_or_else(|| panic!("not a text: {value}"));
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+#[test]
+fn one_command_sells_and_buys_one_job_of_each_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    let desk = Desk::new(dir.path().join("home"));
+    let packed = repository().join("tests");
+    let demo = desk.run(["demo", "--path", path_text(&packed).unwrap()]).unwrap().ok().unwrap();
+    assert_eq!(demo.stdout.lines().count(), 1, "one JSON object: {}", demo.stdout);
+    let report = demo.json().unwrap();
+    assert_eq!(report["network"], "practice");
+
+    let jobs = report["jobs"].as_array().unwrap();
+    let kinds: Vec<_> = jobs.iter().map(|job| number(&job["kind"])).collect();
+    assert_eq!(kinds, [5930, 5931, 5000]);
+    let (mut earned, mut fees) = (0, 0);
+    for job in jobs {
+        assert_eq!(job["state"], "done", "{job}");
+        let hash = bytes(&job["payment_hash"]);
+        assert_eq!(Sha256::digest(bytes(&job["preimage"])).as_slice(), hash);
+        let invoice: Bolt11Invoice = job["bolt11"].as_str().unwrap().parse().unwrap();
+        assert_eq!(AsRef::<[u8]>::as_ref(invoice.payment_hash()), hash);
+        assert_eq!(invoice.amount_milli_satoshis(), Some(number(&job["amount_msat"])));
+        assert!(number(&job["amount_msat"]) > 0);
+        earned += number(&job["amount_msat"]);
+        fees += number(&job["fee_msat"]);
+    }
+    let side = |name: &str, which: &str| number(&report[name][format!("balance_{which}_msat")]);
+    assert_eq!(side("provider", "before") + earned, side("provider", "after"));
+    assert_eq!(side("buyer", "before"), side("buyer", "after") + earned + fees);
+
+    receipts_hold_and_show_tampering(&desk, &report);
+    assert!(desk.verify_log().unwrap() > 0);
+    assert!(desk.verify_wallet_log().unwrap() > 0);
+    let buyer = Desk::new(desk.home.join("demo-buyer"));
+    assert!(buyer.verify_log().unwrap() > 0);
+    assert!(buyer.verify_wallet_log().unwrap() > 0);
+    for desk in [&desk, &buyer] {
+        assert!(desk.ends().unwrap().iter().all(|(_, ends)| *ends == 1));
+        assert_eq!(desk.panics().unwrap(), Vec::<String>::new());
+    }
+}
+
+fn receipts_hold_and_show_tampering(desk: &Desk, report: &Value) {
+    let receipts = report["receipts"].as_array().unwrap();
+    for job in report["jobs"].as_array().unwrap() {
+        let mut types: Vec<_> = receipts
+            .iter()
+            .filter(|receipt| receipt["request_id"] == job["request_id"])
+            .map(|receipt| receipt["type"].as_str().unwrap())
+            .collect();
+        types.sort_unstable();
+        assert_eq!(types, ["job_bought", "job_sold"]);
+    }
+    let file = desk.home.join("receipts.json");
+    let verify = |receipts: &[Value]| {
+        std::fs::write(&file, serde_json::to_vec(receipts).unwrap()).unwrap();
+        desk.run(["receipts", "verify", path_text(&file).unwrap()]).unwrap()
+    };
+    assert!(verify(receipts).status.success());
+    for (field, value) in
+        [("amount_msat", 1.into()), ("request_id", "00".repeat(32).into()), ("kind", 5000.into())]
+    {
+        let mut changed = receipts.to_vec();
+        changed[0][field] = value;
+        if changed[0] == receipts[0] {
+            changed[0][field] = 5930.into();
+        }
+        let refused = verify(&changed);
+        assert!(!refused.status.success(), "{field}: {}", refused.stdout);
+        assert!(refused.stdout.contains("\"ok\":false"), "{}", refused.stdout);
+    }
+}

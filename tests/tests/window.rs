@@ -1,0 +1,104 @@
+//! The window under a virtual screen: online by keyboard, a job sold and paid, closed by its key.
+
+use scenarios::{
+    desk::Desk,
+    programs::{Running, desk_command, finish, tool, until},
+};
+use std::{io::Read, path::Path, process::Stdio, time::Duration};
+
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// A virtual screen on a free display number, which Xvfb chooses itself.
+struct Screen {
+    display: String,
+    _running: Running,
+}
+
+impl Screen {
+    fn start() -> Self {
+        let mut command = tool("Xvfb").unwrap();
+        command.args(["-displayfd", "1", "-screen", "0", "1280x900x24", "-nolisten", "tcp"]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut running = Running::spawn(&mut command).unwrap();
+        let mut pipe = running.child.stdout.take().unwrap();
+        let (mut number, mut byte) = (String::new(), [0]);
+        while pipe.read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {
+            number.push(char::from(byte[0]));
+        }
+        assert!(!number.is_empty(), "Xvfb found no free display");
+        Self { display: format!(":{number}"), _running: running }
+    }
+
+    fn tool(&self, name: &str, args: &[&str]) -> anyhow::Result<String> {
+        let mut command = tool(name)?;
+        command.args(args).env("DISPLAY", &self.display);
+        Ok(finish(&mut command, WITHIN)?.ok()?.stdout)
+    }
+
+    fn window(&self) -> String {
+        let mut found = String::new();
+        until("the window opens", WITHIN, || {
+            let search = ["search", "--onlyvisible", "--name", "Pilothouse"];
+            found = self.tool("xdotool", &search)?.lines().next().unwrap_or_default().to_owned();
+            Ok(!found.is_empty())
+        })
+        .unwrap();
+        found
+    }
+
+    fn key(&self, window: &str, key: &str) {
+        self.tool("xdotool", &["windowfocus", "--sync", window]).unwrap();
+        self.tool("xdotool", &["key", "--clearmodifiers", key]).unwrap();
+    }
+
+    /// How many colours the window shows.
+    fn colours(&self, window: &str, file: &Path) -> usize {
+        let file = file.to_str().unwrap();
+        self.tool("import", &["-window", window, file]).unwrap();
+        self.tool("identify", &["-format", "%k", file]).unwrap().trim().parse().unwrap()
+    }
+}
+
+#[test]
+fn the_window_goes_online_sells_and_closes() {
+    let screen = Screen::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mut desk = Desk::new(dir.path().join("home"));
+    let mut command = desk_command().unwrap();
+    command.args(["--json", "--home"]).arg(&desk.home).arg("up");
+    command.env("DISPLAY", &screen.display).env_remove("WAYLAND_DISPLAY");
+    desk.start_as(&mut command).unwrap();
+    let window = screen.window();
+    desk.wait("wallet=ready", 60).unwrap();
+    desk.wait("balance>=1", 60).unwrap();
+    assert_eq!(desk.status().unwrap()["provider"]["state"], "offline");
+
+    screen.key(&window, "o");
+    desk.wait("provider=online", 30).unwrap();
+
+    let mut buyer = Desk::joining(dir.path().join("buyer"), &desk);
+    buyer.start(&[]).unwrap();
+    buyer.ready(false).unwrap();
+    let before = desk.balance_msat().unwrap();
+    let id = buyer.buy_text(&desk.pubkey().unwrap(), "<p>Seen in the window</p>", 60).unwrap();
+    for side in [&buyer, &desk] {
+        side.wait(&format!("job={id}:succeeded"), 60).unwrap();
+    }
+    let sold = desk.job(&id).unwrap();
+    assert_eq!(sold["payment_state"], "paid");
+    let earned = sold["amount_msat"].as_u64().unwrap();
+    assert_eq!(desk.balance_msat().unwrap(), before + earned);
+    let shot = dir.path().join("window.png");
+    until("the window is drawn", WITHIN, || Ok(screen.colours(&window, &shot) > 40)).unwrap();
+    if let Some(kept) = std::env::var_os("PILOTHOUSE_KEEP_SHOT") {
+        std::fs::copy(&shot, kept).unwrap();
+    }
+
+    assert!(buyer.stop().unwrap().success());
+    screen.key(&window, "ctrl+q");
+    let ended = desk.process().unwrap().wait(WITHIN).unwrap();
+    assert_eq!(ended.expect("the window closes by its key").code(), Some(0));
+    desk.at_rest().unwrap();
+    desk.verify_log().unwrap();
+    assert_eq!(desk.panics().unwrap(), Vec::<String>::new());
+}
