@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod core;
+pub mod ending;
 pub mod entropy;
 pub mod faults;
 pub mod home;

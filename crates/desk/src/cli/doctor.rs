@@ -52,8 +52,7 @@ async fn sandbox() -> Value {
 }
 
 fn display() -> Value {
-    let display = std::env::var_os("DISPLAY").or_else(|| std::env::var_os("WAYLAND_DISPLAY"));
-    let here = cfg!(any(windows, target_os = "macos")) || display.is_some_and(|d| !d.is_empty());
+    let here = host::ending::has_display();
     json!({
         "name": "display", "ok": here,
         "detail": if here { "a display was found" } else { "no display" },

@@ -32,8 +32,11 @@ pub struct Shell {
     /// Measures the window's own work; arguments as `bench ui` got them.
     pub bench_ui: fn() -> Result<serde_json::Value, String>,
     /// Draws the running desk into PNG files; absent in a shipped build.
-    pub pictures: Option<fn(Arc<dyn DeskPort>, &Path) -> Result<(), String>>,
+    pub pictures: Option<DrawPictures>,
 }
+
+/// Draws every screen of a running desk into a folder.
+pub type DrawPictures = fn(Arc<dyn DeskPort>, &Path) -> Result<(), String>;
 
 /// Runs AI agents on this machine, sells its work, buys others', and keeps you in charge.
 #[derive(Debug, Parser)]

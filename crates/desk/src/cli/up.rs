@@ -3,9 +3,9 @@
 use clap::Args;
 use domain::{ErrorBody, ExitCode};
 use engine::DeskPort;
+use host::ending;
 use serde_json::json;
 use std::{
-    io::Read,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -38,7 +38,7 @@ impl Up {
 
     pub fn run(self, context: &Context) -> Result<(), ErrorBody> {
         let runtime = runtime()?;
-        let headless = self.headless || !has_display();
+        let headless = self.headless || !ending::has_display();
         if headless && !self.headless {
             context.out.note("No display was found: running headless.");
         }
@@ -85,53 +85,17 @@ async fn pictures(desk: &Desk, context: &Context, dir: &Path) -> Result<(), Erro
         .map_err(|error| ErrorBody::new("no_pictures", error))
 }
 
-fn has_display() -> bool {
-    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    cfg!(any(windows, target_os = "macos")) || set("DISPLAY") || set("WAYLAND_DISPLAY")
-}
-
 /// Until a signal, `stop`, the end of the parent, or a log that can't be written.
 async fn stay(desk: &Desk, exit_with_parent: bool) -> Result<(), ErrorBody> {
     let mut failure = desk.failure();
     tokio::select! {
         () = desk.shutdown_asked() => Ok(()),
-        () = signals() => Ok(()),
-        () = parent_gone(), if exit_with_parent => Ok(()),
+        () = ending::signalled() => Ok(()),
+        () = ending::parent_gone(), if exit_with_parent => Ok(()),
         failed = failure.wait_for(Option::is_some) => {
             let error = failed.ok().and_then(|error| error.clone());
             Err(error.unwrap_or_else(|| ErrorBody::new("stopped", "The event loop ended."))
                 .exit(ExitCode::Failed))
         }
     }
-}
-
-async fn signals() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut terminate), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
-            return std::future::pending().await;
-        };
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    }
-    #[cfg(not(unix))]
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Until standard input ends. A thread of its own reads it, so that nothing waits for it at the end.
-async fn parent_gone() {
-    let (gone, ended) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        let mut buffer = [0; 64];
-        while matches!(std::io::stdin().read(&mut buffer), Ok(read) if read > 0) {}
-        let _already_stopping = gone.send(());
-    });
-    let _ended = ended.await;
 }
