@@ -1,10 +1,12 @@
 //! Runs the practice network of one folder until it is asked to stop.
 
 use clap::Parser;
-use host::logging::{self, LogOptions};
+use host::{
+    ending,
+    logging::{self, LogOptions},
+};
 use pilothouse_practice::{Options, Practice, relay::RelayConfig};
-use std::{io::Read, path::PathBuf, process::ExitCode};
-use tokio::sync::oneshot;
+use std::{path::PathBuf, process::ExitCode};
 
 /// PRACTICE: a private chain, a Lightning counterparty, a relay and a blob server on this computer.
 /// Nothing in it has value.
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> ExitCode {
     let log = arguments.dir.join("practice.log");
-    let parent = arguments.exit_with_parent.then(end_of_standard_input);
+    let watched = arguments.exit_with_parent;
     let relay = RelayConfig { sync_before_ok: !arguments.relay_no_fsync, ..RelayConfig::default() };
     if let Err(error) = std::fs::create_dir_all(&arguments.dir)
         .and_then(|()| logging::start(&LogOptions { file: Some(&log), stderr: "info" }))
@@ -66,45 +68,17 @@ async fn run(arguments: Arguments) -> ExitCode {
     println!("{}", practice.address().display());
     tokio::select! {
         () = practice.asked_to_stop() => {}
-        () = signalled() => {}
-        () = ended(parent) => {}
+        () = ending::signalled() => {}
+        () = parent_gone(watched) => {}
     }
     practice.stop().await;
     ExitCode::SUCCESS
 }
 
-async fn signalled() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut term) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = term.recv() => {}
-            }
-            return;
-        }
+async fn parent_gone(watched: bool) {
+    if watched {
+        ending::parent_gone().await;
+    } else {
+        std::future::pending().await
     }
-    let _interrupted = tokio::signal::ctrl_c().await;
-}
-
-async fn ended(parent: Option<oneshot::Receiver<()>>) {
-    match parent {
-        Some(parent) => {
-            let _ended = parent.await;
-        }
-        None => std::future::pending().await,
-    }
-}
-
-/// A thread of its own: a blocked read of the standard input can't be cancelled.
-fn end_of_standard_input() -> oneshot::Receiver<()> {
-    let (ended, parent) = oneshot::channel();
-    std::thread::spawn(move || {
-        let mut ignored = [0; 256];
-        let mut input = std::io::stdin().lock();
-        while matches!(input.read(&mut ignored), Ok(read) if read > 0) {}
-        let _nobody_waits = ended.send(());
-    });
-    parent
 }

@@ -126,13 +126,14 @@ async fn killed_between_payments_it_comes_back_with_every_block_and_channel() {
     desk.stop().await;
 }
 
-/// Each step is a commit, or what follows it: the first ones are in the start, the others in the
-/// desk's joining.
+/// Each step is a commit, or what follows it: the first six are in the start (first blocks, the
+/// counterparty's coins, their block), the others in the desk's joining (its note, the opening, the
+/// funding, its blocks).
 #[cfg(debug_assertions)]
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_step_of_the_first_minutes_the_next_start_goes_on() {
-    let mut crashed = 0;
-    for step in 1..=12 {
+    const STEPS: [u32; 7] = [2, 4, 6, 7, 8, 10, 11];
+    for step in STEPS {
         let dir = tempfile::tempdir().unwrap();
         let mut process = Process::spawn(dir.path(), Some(step));
         let mut desk = None;
@@ -141,8 +142,7 @@ async fn killed_at_any_step_of_the_first_minutes_the_next_start_goes_on() {
             let _killed_on_the_way = joining.try_join(&practice, "desk").await;
             desk = Some(joining);
         }
-        crashed += u32::from(process.child.try_wait().unwrap().is_some());
-        process.kill();
+        assert!(!process.ended().await.success(), "step {step} was reached");
         let mut process = Process::spawn(dir.path(), None);
         let practice =
             process.ready().await.unwrap_or_else(|| panic!("no start after step {step}"));
@@ -166,5 +166,4 @@ async fn killed_at_any_step_of_the_first_minutes_the_next_start_goes_on() {
         );
         desk.stop().await;
     }
-    assert!(crashed >= 8, "only {crashed} of the steps were reached");
 }
