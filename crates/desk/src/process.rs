@@ -29,6 +29,8 @@ pub struct Options {
     pub home: Home,
     pub network: Network,
     pub practice_join: Option<PathBuf>,
+    /// Only this relay: no wallet and no network of ours.
+    pub relay_alone: Option<String>,
     /// Nothing on standard error but warnings (a window shows the rest).
     pub quiet: bool,
 }
@@ -70,7 +72,7 @@ pub fn open_store(home: &Home, vault: &Vault) -> Result<Store, ErrorBody> {
 impl Desk {
     /// Starts everything; the provider stays offline until the operator goes online.
     pub async fn start(options: Options) -> Result<Self, ErrorBody> {
-        let Options { home, network, practice_join, quiet } = options;
+        let Options { home, network, practice_join, relay_alone, quiet } = options;
         if network != Network::Practice {
             return Err(ErrorBody::refused(
                 "network_not_offered",
@@ -112,7 +114,12 @@ impl Desk {
         inner.tell(Input::Fact(Fact::WalletRechecked)).await?;
         let mut tasks = JoinSet::new();
         drivers::spawn(&inner, &mut tasks)?;
-        crate::services::spawn(&inner, &mut tasks)?;
+        match relay_alone {
+            Some(url) => {
+                inner.command(Command::RelayAdd { url }).await?;
+            }
+            None => crate::services::spawn(&inner, &mut tasks)?,
+        }
         let handler = Arc::new(control::Control::new(Arc::clone(&inner)));
         let server = ipc::serve(inner.home.root(), control::SOCKET, handler)
             .map_err(|error| ErrorBody::new("no_control_socket", error.to_string()))?;
@@ -214,8 +221,12 @@ impl Inner {
 
     /// Brings a command; the answer comes after its commit.
     pub async fn command(&self, command: Command) -> Result<Reply, ErrorBody> {
+        let changes_offers = matches!(command, Command::OfferSet(_) | Command::OfferRemove { .. });
         let input = drivers::submit::complete(command)?;
         let reply = self.core.ask(input).await?;
+        if changes_offers {
+            self.tell(Input::Fact(Fact::WalletRechecked)).await?;
+        }
         Ok(reply.unwrap_or(Reply::Done))
     }
 

@@ -55,7 +55,22 @@ impl State {
     }
 
     pub(crate) fn wallet_rechecked(&self, now: Timestamp) -> EngineStep {
-        self.provider(&ProviderInput::Blockers(wallet_blockers(self.wallet.state)), now)
+        self.provider(&ProviderInput::Blockers(self.wallet_blockers(self.wallet.state)), now)
+    }
+
+    /// A wallet that is not ready stands in the way of priced offers; free ones need none.
+    fn wallet_blockers(&self, state: WalletState) -> Vec<Blocker> {
+        let priced = self.provider.offers().values().any(|offer| !offer.price_msat.is_zero());
+        if state == WalletState::Ready || !priced {
+            return Vec::new();
+        }
+        vec![Blocker {
+            code: "wallet_not_ready".to_owned(),
+            message: "The wallet is not ready to be paid.".to_owned(),
+            hint: Some(
+                "It connects by itself; look at the Wallet screen if it takes long.".to_owned(),
+            ),
+        }]
     }
 
     fn wallet_info(&self, info: &wire::Info, now: Timestamp) -> EngineStep {
@@ -86,7 +101,7 @@ impl State {
         let changed = WalletChanged { state, detail: detail.clone(), cursor };
         let mut step = desk(DeskEvent::WalletChanged(changed));
         if (self.wallet.state == WalletState::Ready) != (state == WalletState::Ready) {
-            let blockers = ProviderInput::Blockers(wallet_blockers(state));
+            let blockers = ProviderInput::Blockers(self.wallet_blockers(state));
             step.emits.extend(self.provider(&blockers, now).emits);
         }
         step
@@ -224,17 +239,6 @@ fn of_node(state: NodeState) -> WalletState {
         NodeState::Syncing | NodeState::Degraded => WalletState::Syncing,
         NodeState::Ready => WalletState::Ready,
     }
-}
-
-fn wallet_blockers(state: WalletState) -> Vec<Blocker> {
-    if state == WalletState::Ready {
-        return Vec::new();
-    }
-    vec![Blocker {
-        code: "wallet_not_ready".to_owned(),
-        message: "The wallet is not ready to be paid.".to_owned(),
-        hint: Some("It connects by itself; look at the Wallet screen if it takes long.".to_owned()),
-    }]
 }
 
 fn detail(payment: &wire::Payment) -> String {

@@ -33,11 +33,11 @@ pub(crate) struct Demo {
 }
 
 /// One desk of the demo: a process of its own and the connection to it.
-struct Side {
-    running: Supervisor,
-    client: Client,
-    npub: String,
-    pubkey: String,
+pub(crate) struct Side {
+    pub running: Supervisor,
+    pub client: Client,
+    pub npub: String,
+    pub pubkey: String,
     balance_before: Value,
 }
 
@@ -74,13 +74,13 @@ fn side_json(npub: &str, before: &Value, after: &Value) -> Value {
     json!({ "npub": npub, "balance_before_msat": before, "balance_after_msat": after })
 }
 
-async fn start_both(home: &Home, context: &Context) -> Result<(Side, Side), ErrorBody> {
+pub(crate) async fn start_both(home: &Home, context: &Context) -> Result<(Side, Side), ErrorBody> {
     context.out.note("Starting the practice network and the provider's desk …");
-    let provider = start(home.clone(), None, "provider").await?;
+    let provider = start(home.clone(), &[], "provider").await?;
     let address = home.join("practice").join("practice.json");
     context.out.note("Starting the buyer's desk …");
     let buyer_home = home.sub(BUYER_HOME).map_err(super::home_error)?;
-    let buyer = start(buyer_home, Some(address), "buyer").await?;
+    let buyer = start(buyer_home, &["--practice-join".into(), address.into()], "buyer").await?;
     let (provider, buyer) = tokio::try_join!(ready(provider), ready(buyer))?;
     command(&provider.client, json!({ "command": "provider_online" })).await?;
     wait_for(&provider.client, "provider=online", READY_WITHIN).await?;
@@ -91,7 +91,11 @@ async fn start_both(home: &Home, context: &Context) -> Result<(Side, Side), Erro
 }
 
 /// Starts one desk as its own process and waits until it answers.
-async fn start(home: Home, join: Option<PathBuf>, name: &'static str) -> Result<Side, ErrorBody> {
+pub(crate) async fn start(
+    home: Home,
+    arguments: &[OsString],
+    name: &'static str,
+) -> Result<Side, ErrorBody> {
     let path =
         std::env::current_exe().map_err(|error| ErrorBody::new("internal", error.to_string()))?;
     let mut args: Vec<OsString> = vec![
@@ -101,9 +105,7 @@ async fn start(home: Home, join: Option<PathBuf>, name: &'static str) -> Result<
         "--headless".into(),
         "--exit-with-parent".into(),
     ];
-    if let Some(address) = join {
-        args.extend(["--practice-join".into(), address.into()]);
-    }
+    args.extend_from_slice(arguments);
     let output = home.join("demo-output.log");
     let running = Supervisor::start(Program { name, path, args, output, env: Vec::new() });
     let deadline = Instant::now() + READY_WITHIN;

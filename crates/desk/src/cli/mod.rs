@@ -1,6 +1,6 @@
 //! The command line: a contract (nouns and verbs, `--json`, exit codes), written once.
 
-mod demo;
+pub(crate) mod demo;
 mod doctor;
 mod events;
 mod identity;
@@ -9,7 +9,7 @@ mod out;
 mod practice;
 mod provider;
 mod receipts;
-mod status;
+pub(crate) mod status;
 mod up;
 mod wallet;
 

@@ -22,6 +22,9 @@ pub(crate) struct Up {
     /// Join the practice network of another home; `practice status` there prints the address
     #[arg(long, value_name = "ADDRESS")]
     practice_join: Option<PathBuf>,
+    /// Only this relay: no wallet, no practice network (for benchmarks)
+    #[arg(long, hide = true, value_name = "URL")]
+    relay: Option<String>,
     /// Draw every screen into this folder once the provider is online, then exit
     #[arg(long, hide = true, value_name = "DIR")]
     pictures: Option<PathBuf>,
@@ -33,7 +36,13 @@ pub(crate) struct Up {
 impl Up {
     /// What no noun means.
     pub fn window() -> Self {
-        Self { headless: false, practice_join: None, pictures: None, exit_with_parent: false }
+        Self {
+            headless: false,
+            practice_join: None,
+            relay: None,
+            pictures: None,
+            exit_with_parent: false,
+        }
     }
 
     pub fn run(self, context: &Context) -> Result<(), ErrorBody> {
@@ -46,6 +55,7 @@ impl Up {
             home: context.home()?,
             network: context.network(),
             practice_join: self.practice_join,
+            relay_alone: self.relay,
             quiet: !headless,
         };
         let desk = runtime.block_on(Desk::start(options))?;

@@ -5,7 +5,7 @@ pub mod harness;
 mod ordered;
 mod relay;
 pub mod results;
-mod sign;
+pub mod sign;
 pub mod submit;
 pub mod wallet;
 

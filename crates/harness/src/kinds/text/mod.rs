@@ -135,7 +135,12 @@ impl Kind for TextExtraction {
             let format = plan.format.settle(&bytes)?;
             context.say(format!("reading {} bytes of {}", bytes.len(), format.media_type()));
             let args = vec![format.media_type().to_owned(), (plan.max_bytes + 1).to_string()];
-            let found = parse(context, BUILTIN, args, bytes.clone(), limits(&plan)).await?;
+            // Plain text has no parser to protect us from.
+            let found = if format == Format::Plain && bytes.len() <= RECOMPUTE_BYTES {
+                extract::builtin(&bytes, &args).map_err(|why| ExecuteError::Failed { why })?
+            } else {
+                parse(context, BUILTIN, args, bytes.clone(), limits(&plan)).await?
+            };
             Output::json(&payload(found, &bytes, format, plan.max_bytes)?, Vec::new())
         })
     }
