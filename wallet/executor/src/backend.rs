@@ -74,9 +74,15 @@ pub trait Backend: Send + Sync + 'static {
     /// The fact that [`Backend::next_fact`] gave is committed.
     fn acknowledge(&self) -> Result<(), BackendError>;
 
-    /// Waits until what the backend did so far survives the end of the process, for a bounded time.
-    fn settled_on_disk(&self) -> impl Future<Output = ()> + Send {
-        std::future::ready(())
+    /// Waits until what the backend did and saw so far survives the end of the process. Nothing of
+    /// it goes into the log before.
+    fn settled_on_disk(&self) -> impl Future<Output = Result<(), BackendError>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// Waits until the backend cannot go on, and says why.
+    fn failed(&self) -> impl Future<Output = String> + Send {
+        std::future::pending()
     }
 
     /// Connects to the peers that should be there and are not.

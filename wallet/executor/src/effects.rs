@@ -57,7 +57,14 @@ async fn perform<B: Backend>(house: &House<B>, pending: Pending<Effect>) {
     house.look.notify_one();
 }
 
+/// Into the log, once what the fact rests on is on the node's own disk.
 async fn report<B: Backend>(house: &House<B>, delivery: Delivery) {
+    if let Ok(backend) = house.backend()
+        && let Err(error) = backend.settled_on_disk().await
+    {
+        tracing::error!(%error, "a fact is not reported; its effect stays in the outbox");
+        return;
+    }
     if let Err(error) = house.core.deliver(delivery).await {
         tracing::warn!(%error, "a fact could not be reported; its effect stays in the outbox");
     }
@@ -157,9 +164,6 @@ async fn send<B: Backend>(
         let text = bolt11.clone();
         match house.with(move |backend| backend.send(&text, max_fee)).await {
             Ok(SendAnswer::Taken) => {
-                if let Ok(backend) = house.backend() {
-                    backend.settled_on_disk().await;
-                }
                 return Fact::SendTaken { key };
             }
             Ok(SendAnswer::Refused(reason)) => return Fact::SendRefused { key, reason },

@@ -21,7 +21,10 @@ pub async fn run<B: Backend>(house: Arc<House<B>>, backend: Arc<B>) {
     loop {
         let fact = backend.next_fact().await;
         let fact = with_preimage(&house, fact).await;
-        backend.settled_on_disk().await;
+        if let Err(error) = backend.settled_on_disk().await {
+            tracing::error!(%error, "no more facts are taken");
+            return;
+        }
         // An answer comes after the commit; without one the fact comes again.
         if house.core.ask(Input::Fact(fact)).await.is_err() {
             return;

@@ -4,7 +4,6 @@ mod adapter;
 mod convert;
 mod open;
 mod peers;
-mod watched;
 
 pub use adapter::LdkBackend;
 pub use open::{OpenError, Options};

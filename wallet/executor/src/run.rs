@@ -110,6 +110,8 @@ async fn serve(
             tracing::info!(node_id = backend.node_id(), "the wallet is up");
             let outcome = tokio::select! {
                 () = house.ended() => Ok(()),
+                why = backend.failed() => Err(ErrorBody::new("node", why)
+                    .hint("Free some disk space; what was committed before is safe.")),
                 failed = failure.wait_for(Option::is_some) => {
                     Err(failed.ok().and_then(|error| error.clone()).unwrap_or_else(|| host::core::Stopped.into()))
                 }

@@ -1,4 +1,5 @@
 //! The fake passes the contract; the pumps and calls run on it, through crashes of their own.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod common;
 
@@ -46,7 +47,7 @@ impl Executor {
             CoreOptions {
                 store: Store::open(&log, OpenOptions { body_key: [5; 32] }).unwrap(),
                 snapshot_schema: "test",
-                view: Box::new(|wallet: &Wallet, _| Tide { cursor: wallet.cursor() }),
+                view: Box::new(|wallet: &Wallet, _, _| Tide { cursor: wallet.cursor() }),
                 project: |_, _| Vec::new(),
                 signer: None,
             },

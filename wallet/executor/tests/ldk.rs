@@ -1,4 +1,5 @@
 //! The real node passes the contract, against a counterparty on the practice chain.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod common;
 

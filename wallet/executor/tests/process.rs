@@ -1,4 +1,5 @@
 //! The real process on the practice network: two desks' wallets, paid, killed, started again.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 #![expect(clippy::disallowed_methods, reason = "the test starts the program itself")]
 
 mod common;
@@ -27,22 +28,36 @@ struct Wallet {
 
 fn program(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pilothouse-wallet"));
-    command.arg("--home").arg(home).stdin(Stdio::piped()).stderr(Stdio::piped());
+    command.arg("--home").arg(home).stdin(Stdio::piped());
     command
 }
 
 impl Wallet {
     async fn start(home: &Path) -> Self {
-        Self::start_with(home, &[]).await
+        let mut command = program(home);
+        let child = command.arg("--exit-with-parent").spawn().unwrap();
+        let start = Instant::now();
+        let client = loop {
+            match Client::connect(&home.join("wallet"), SERVICE).await {
+                Ok(client) => break client,
+                Err(error) => assert!(start.elapsed() < WITHIN, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        Self { home: home.to_owned(), child, client }
     }
 
-    async fn start_with(home: &Path, env: &[(&str, String)]) -> Self {
+    /// Starts it so that it kills itself at this step of its log; it may do so at any moment.
+    async fn start_to_die(home: &Path, step: u32) -> (Child, Option<Client>) {
         let mut command = program(home);
-        command.arg("--exit-with-parent").stderr(Stdio::inherit());
-        command.envs(env.iter().map(|(name, value)| (name, value.as_str())));
-        let child = command.spawn().unwrap();
-        let client = connect(home).await;
-        Self { home: home.to_owned(), child, client }
+        let mut child = command.env("PILOTHOUSE_CRASH_AT", step.to_string()).spawn().unwrap();
+        while child.try_wait().unwrap().is_none() {
+            if let Ok(client) = Client::connect(&home.join("wallet"), SERVICE).await {
+                return (child, Some(client));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        (child, None)
     }
 
     /// On the practice network, with its channel.
@@ -124,17 +139,6 @@ impl Drop for Wallet {
     }
 }
 
-async fn connect(home: &Path) -> Client {
-    let start = Instant::now();
-    loop {
-        match Client::connect(&home.join("wallet"), SERVICE).await {
-            Ok(client) => return client,
-            Err(error) => assert!(start.elapsed() < WITHIN, "{error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 async fn wait(child: &mut Child) -> ExitStatus {
     let start = Instant::now();
     loop {
@@ -195,7 +199,7 @@ async fn two_wallets_pay_each_other_and_survive_a_kill() {
         assert_eq!(info["detail"], Value::Null, "ledger and channels agree");
     }
     let report = a.call("backup", Value::Null).await.unwrap();
-    assert_eq!(report["includes"], json!(["wallet.db", "ldk_node_data.sqlite"]));
+    assert_eq!(report["includes"], json!(["wallet.db", "node.db"]));
     drop((a, b));
     practice.stop().await;
 }
@@ -209,13 +213,13 @@ async fn one_process_owns_a_wallet_and_ends_when_asked() {
     assert_eq!(info["node_id"], "", "without a chain file there is no node");
     wallet.info_when(|info| info["state"] == "degraded" && info["detail"].is_string()).await;
 
-    let second = program(&home).spawn().unwrap().wait_with_output().unwrap();
+    let second = program(&home).output().unwrap();
     assert_eq!(second.status.code(), Some(3));
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(said.contains("Another wallet process"), "{said}");
 
-    let mainnet = program(&dir.path().join("m")).args(["--network", "mainnet"]).spawn().unwrap();
-    let mainnet = mainnet.wait_with_output().unwrap();
+    let mut mainnet = program(&dir.path().join("m"));
+    let mainnet = mainnet.args(["--network", "mainnet"]).output().unwrap();
     assert_eq!(mainnet.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&mainnet.stderr).contains("practice network only"));
 
@@ -237,35 +241,66 @@ async fn one_process_owns_a_wallet_and_ends_when_asked() {
 /// Ended by itself at the n-th step of its log, in and out, the wallet finishes both after a start.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn killed_at_its_own_steps_it_ends_each_payment_once() {
+    killed_at([7, 10, 13, 16, 19]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "takes minutes: every step"]
+async fn killed_at_each_of_its_steps_it_ends_each_payment_once() {
+    killed_at(1..=24).await;
+}
+
+async fn killed_at(steps: impl IntoIterator<Item = u32>) {
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().join("a");
     let practice = practice::start(dir.path()).await;
     let counterparty = practice.counterparty().unwrap();
     let mut wallet = Wallet::joined(&practice, &home).await;
     let mut expected = HALF_MSAT;
-    for (round, step) in [3, 5, 7, 9, 11, 14].into_iter().enumerate() {
-        wallet.kill();
-        wallet = Wallet::start_with(&home, &[("PILOTHOUSE_CRASH_AT", step.to_string())]).await;
-        let (job, buy) = (format!("job/{round}"), format!("buy/{round}"));
+    for step in steps {
+        wallet.call("shutdown", Value::Null).await.unwrap();
+        wallet.ended().await;
         let outside = counterparty.invoice(3_003, "").await.unwrap();
-        // It dies somewhere in here; what it answered before counts, what it did not is asked again.
-        let asked = async {
-            wallet.pay(&buy, &outside.bolt11, 3_003).await?;
-            let invoice = wallet.receive(&job, 9_009).await?;
-            let _paid_or_cut_off = counterparty.pay(&invoice.bolt11).await;
-            Ok::<_, ErrorBody>(())
-        };
-        let _cut_off = asked.await;
-        let died = wallet.ended().await;
-        assert!(!died.success(), "it died at step {step}");
+        let pay = json!({
+            "key": format!("buy/{step}"), "bolt11": outside.bolt11,
+            "amount_msat": 3_003, "max_fee_msat": 10_000,
+        });
+        let receive = json!({
+            "key": format!("job/{step}"), "amount_msat": 9_009, "memo": "", "expiry_secs": 600,
+        });
+        // It dies somewhere in here; what it answered before counts.
+        let (mut child, client) = Wallet::start_to_die(&home, step).await;
+        let mut given = None;
+        if let Some(client) = client {
+            let asked = async {
+                while client.call("info", Value::Null).await?["state"] != "ready" {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                client.call("pay", pay.clone()).await?;
+                let invoice = client.call("receive", receive.clone()).await?;
+                given = Some(serde_json::from_value::<Invoice>(invoice).unwrap());
+                Ok::<_, ErrorBody>(())
+            };
+            let _cut_off = tokio::time::timeout(WITHIN, asked).await.expect("an answer or an end");
+        }
+        let paying = given.clone().map(|invoice| {
+            let counterparty = std::sync::Arc::clone(counterparty);
+            tokio::spawn(async move { counterparty.pay(&invoice.bolt11).await })
+        });
+        assert!(!wait(&mut child).await.success(), "it died at step {step}");
 
         wallet = Wallet::start(&home).await;
         wallet.ready().await;
-        wallet.pay(&buy, &outside.bolt11, 3_003).await.unwrap();
-        let invoice = wallet.receive(&job, 9_009).await.unwrap();
+        wallet.call("pay", pay).await.unwrap();
+        let invoice: Invoice =
+            serde_json::from_value(wallet.call("receive", receive).await.unwrap()).unwrap();
+        assert!(given.is_none_or(|given| given == invoice), "what was given out stays");
+        if let Some(paying) = paying {
+            let _paid_again_below = paying.await.unwrap();
+        }
         counterparty.pay(&invoice.bolt11).await.unwrap();
-        proves(&wallet.until(&job, PaymentState::Settled).await);
-        proves(&wallet.until(&buy, PaymentState::Settled).await);
+        proves(&wallet.until(&format!("job/{step}"), PaymentState::Settled).await);
+        proves(&wallet.until(&format!("buy/{step}"), PaymentState::Settled).await);
         expected = expected + 9_009 - 3_003;
         assert_eq!(wallet.balance().await, expected, "after step {step}");
     }

@@ -1,9 +1,9 @@
 //! [`Backend`] on ldk-node.
 
 use domain::{Msat, PaymentHash, Preimage};
+use ldk_durable::{FILE_NAME, Gate, Relay};
 use ldk_node::{
     ChannelDetails, Node, NodeError,
-    io::sqlite_store::SQLITE_DB_FILE_NAME,
     lightning::{
         ln::{channelmanager::PaymentId, types::ChannelId},
         routing::router::RouteParametersConfig,
@@ -12,36 +12,44 @@ use ldk_node::{
     lightning_types::payment,
 };
 use std::{
-    net::Ipv4Addr,
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
+use tokio::runtime::Handle;
 use wallet::{Fact, Found, event::Observed, wire::NodeState};
 
-use super::{convert, peers::Peers, watched::Watch};
+use super::{convert, peers::Peers};
 use crate::backend::{Backend, BackendError, InvoiceRequest, SendAnswer};
 
-/// How long the log waits for the node's own database to agree with itself.
-const SETTLED_WITHIN: Duration = Duration::from_millis(150);
+/// How long the end waits for the last write.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
 /// The node asks the chain source every two seconds; silence this long means that it is gone.
 const CHAIN_SILENT_SECS: u64 = 30;
 
 /// A running node.
 pub struct LdkBackend {
     node: Node,
-    watch: Arc<Watch>,
+    gate: Gate,
     peers: Peers,
-    port: u16,
+    /// Where peers call.
+    door: Relay,
+    _to_chain: Relay,
+    runtime: Handle,
     stopped: AtomicBool,
 }
 
 impl LdkBackend {
-    pub(super) fn new(node: Node, watch: Arc<Watch>, peers: Peers, port: u16) -> Self {
-        Self { node, watch, peers, port, stopped: AtomicBool::new(false) }
+    pub(super) fn new(
+        node: Node,
+        gate: Gate,
+        peers: Peers,
+        door: Relay,
+        to_chain: Relay,
+        runtime: Handle,
+    ) -> Self {
+        let stopped = AtomicBool::new(false);
+        Self { node, gate, peers, door, _to_chain: to_chain, runtime, stopped }
     }
 
     /// The node itself, for what only a test or a channel opening needs.
@@ -100,7 +108,7 @@ impl Backend for LdkBackend {
     }
 
     fn listening_address(&self) -> Option<String> {
-        Some(format!("{}:{}", Ipv4Addr::LOCALHOST, self.port))
+        Some(self.door.address().to_string())
     }
 
     fn observe(&self) -> Observed {
@@ -219,8 +227,12 @@ impl Backend for LdkBackend {
         self.node.event_handled().map_err(not_now)
     }
 
-    async fn settled_on_disk(&self) {
-        self.watch.settled(SETTLED_WITHIN).await;
+    async fn settled_on_disk(&self) -> Result<(), BackendError> {
+        self.gate.pass().await.map_err(|error| BackendError::NotNow(error.to_string()))
+    }
+
+    async fn failed(&self) -> String {
+        self.gate.failed().await.to_string()
     }
 
     fn keep_connected(&self) {
@@ -228,7 +240,7 @@ impl Backend for LdkBackend {
     }
 
     fn databases(&self) -> Vec<PathBuf> {
-        vec![PathBuf::from(self.node.config().storage_dir_path).join(SQLITE_DB_FILE_NAME)]
+        vec![PathBuf::from(self.node.config().storage_dir_path).join(FILE_NAME)]
     }
 
     fn stop(&self) {
@@ -237,6 +249,10 @@ impl Backend for LdkBackend {
         }
         if let Err(error) = self.node.stop() {
             tracing::warn!(%error, "the node did not stop in order");
+        }
+        let written = self.runtime.block_on(tokio::time::timeout(WRITTEN_WITHIN, self.gate.pass()));
+        if !matches!(written, Ok(Ok(()))) {
+            tracing::warn!("the node's last state was not written in time");
         }
     }
 }

@@ -1,19 +1,19 @@
 //! Building and starting the node.
 
 use domain::Network;
+use ldk_durable::{DurableStore, Gate, Held, Relay};
 use ldk_node::{
     BuildError, Builder, Node, NodeError,
     bip39::Mnemonic,
     bitcoin::secp256k1::PublicKey,
     config::{AnchorChannelsConfig, Config},
-    io::sqlite_store::{KV_TABLE_NAME, SQLITE_DB_FILE_NAME, SqliteStore},
     lightning::ln::msgs::SocketAddress,
     logger::LogLevel,
 };
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -21,13 +21,10 @@ use super::{
     adapter::LdkBackend,
     convert,
     peers::{Peer, Peers},
-    watched::{Watch, WatchedStore},
 };
 use crate::chain_file::ChainFile;
 
 const LISTEN_FILE: &str = "listen";
-/// How many ports are tried before a port is the system's choice each time.
-const PORT_TRIES: u32 = 3;
 
 /// What a node is opened with.
 #[derive(Debug)]
@@ -70,32 +67,42 @@ impl LdkBackend {
         let chain = ChainFile::read(&options.chain_dir, options.network)?;
         let folder = |source| OpenError::Folder { path: options.dir.clone(), source };
         host::Home::open(&options.dir).map_err(|error| folder(io::Error::other(error)))?;
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let port = listening_port(&options.dir, tries).map_err(folder)?;
-            let (node, watch) = build(options, &chain, mnemonic, port)?;
-            match node.start() {
-                Ok(()) => {
-                    let peers = Peers::new(options.chain_dir.clone(), options.network);
-                    return Ok(Self::new(node, watch, peers, port));
-                }
-                Err(NodeError::InvalidSocketAddress) if tries < PORT_TRIES => {}
-                Err(error) => return Err(OpenError::Start(error)),
+        let (store, gate) =
+            DurableStore::open(&options.dir).map_err(|error| folder(io::Error::other(error)))?;
+        let source = format!("{}:{}", chain.host, chain.port);
+        let to_chain = options
+            .runtime
+            .block_on(Relay::start(source, Held::Caller, gate.clone()))
+            .map_err(folder)?;
+        let inside = free_port().map_err(folder)?;
+        let node = build(options, &chain, mnemonic, store, to_chain.address(), inside)?;
+        gate.built();
+        node.start().map_err(OpenError::Start)?;
+        let door = match open_door(options, inside, &gate) {
+            Ok(door) => door,
+            Err(error) => {
+                let _stopped = node.stop();
+                return Err(folder(error));
             }
-        }
+        };
+        let peers = Peers::new(options, gate.clone());
+        Ok(Self::new(node, gate, peers, door, to_chain, options.runtime.clone()))
     }
 }
 
+/// Everything that the node says leaves through `to_chain`, the door, or a peer's relay: each holds
+/// its words until the state behind them is on disk.
 fn build(
     options: &Options,
     chain: &ChainFile,
     mnemonic: &Mnemonic,
-    port: u16,
-) -> Result<(Node, Arc<Watch>), OpenError> {
+    store: DurableStore,
+    to_chain: SocketAddr,
+    inside: u16,
+) -> Result<Node, OpenError> {
     let trusted: Vec<PublicKey> =
         chain.peers.iter().filter_map(|text| Peer::parse(text)).map(|peer| peer.node_id).collect();
-    let address = SocketAddress::from(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    let listening = SocketAddress::from(SocketAddr::from((Ipv4Addr::LOCALHOST, inside)));
     let config = Config {
         network: convert::network(options.network),
         storage_dir_path: options.dir.to_string_lossy().into_owned(),
@@ -110,8 +117,8 @@ fn build(
         .set_runtime(options.runtime.clone())
         .set_entropy_bip39_mnemonic(mnemonic.clone(), None)
         .set_chain_source_bitcoind_rpc(
-            chain.host.clone(),
-            chain.port,
+            to_chain.ip().to_string(),
+            to_chain.port(),
             chain.user.clone(),
             chain.password.clone(),
         )
@@ -119,37 +126,29 @@ fn build(
             Some(options.dir.join("node.log").to_string_lossy().into_owned()),
             Some(LogLevel::Info),
         )
-        .set_listening_addresses(vec![address])
+        .set_listening_addresses(vec![listening])
         .map_err(OpenError::Build)?;
-    let folder = |error: ldk_node::lightning::io::Error| OpenError::Folder {
-        path: options.dir.clone(),
-        source: io::Error::other(error.to_string()),
-    };
-    // Each write of the node is synced; a write-ahead log makes that one sync instead of three.
-    store::use_write_ahead_log(&options.dir.join(SQLITE_DB_FILE_NAME)).map_err(|error| {
-        OpenError::Folder { path: options.dir.clone(), source: io::Error::other(error) }
-    })?;
-    let store = SqliteStore::new(
-        options.dir.clone(),
-        Some(SQLITE_DB_FILE_NAME.into()),
-        Some(KV_TABLE_NAME.into()),
-    )
-    .map_err(folder)?;
-    let (store, watch) = WatchedStore::new(store);
-    let node = builder.build_with_store(Arc::new(store)).map_err(OpenError::Build)?;
-    Ok((node, watch))
+    builder.build_with_store(Arc::new(store)).map_err(OpenError::Build)
 }
 
-/// The port of the last start, so that peers find the node again; another one where it is taken.
-fn listening_port(dir: &Path, tries: u32) -> io::Result<u16> {
-    let file = dir.join(LISTEN_FILE);
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Where peers call: the port of the last start, so that they find the node again, or another one
+/// where that is taken.
+fn open_door(options: &Options, inside: u16, gate: &Gate) -> io::Result<Relay> {
+    let file = options.dir.join(LISTEN_FILE);
     let known = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
-    if let (Some(port), 1) = (known, tries)
-        && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
-    {
-        return Ok(port);
-    }
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-    host::home::write_private(&file, port.to_string().as_bytes())?;
-    Ok(port)
+    let target = format!("{}:{inside}", Ipv4Addr::LOCALHOST);
+    let open = |port| {
+        let relay = Relay::start_on(port, target.clone(), Held::Callee, gate.clone());
+        options.runtime.block_on(relay)
+    };
+    let door = match known.map(open) {
+        Some(Ok(door)) => door,
+        _ => open(0)?,
+    };
+    host::home::write_private(&file, door.address().port().to_string().as_bytes())?;
+    Ok(door)
 }

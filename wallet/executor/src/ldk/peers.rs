@@ -1,9 +1,17 @@
 //! The peers to stay connected to: read again from `chain.json`, as their addresses may change.
 
 use domain::Network;
+use ldk_durable::{Gate, Held, Relay};
 use ldk_node::{Node, bitcoin::secp256k1::PublicKey, lightning::ln::msgs::SocketAddress};
-use std::path::PathBuf;
+use std::{
+    collections::HashMap,
+    io,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
+use tokio::runtime::Handle;
 
+use super::Options;
 use crate::chain_file::ChainFile;
 
 /// `<node id>@<host>:<port>`.
@@ -20,15 +28,24 @@ impl Peer {
     }
 }
 
-#[derive(Debug)]
+/// Keeps the way to each peer: a relay that holds our words until they are on disk.
 pub struct Peers {
     chain_dir: PathBuf,
     network: Network,
+    runtime: Handle,
+    gate: Gate,
+    ways: Mutex<HashMap<String, Relay>>,
 }
 
 impl Peers {
-    pub fn new(chain_dir: PathBuf, network: Network) -> Self {
-        Self { chain_dir, network }
+    pub fn new(options: &Options, gate: Gate) -> Self {
+        Self {
+            chain_dir: options.chain_dir.clone(),
+            network: options.network,
+            runtime: options.runtime.clone(),
+            gate,
+            ways: Mutex::default(),
+        }
     }
 
     /// Connects to each peer that is not connected. Blocks.
@@ -44,10 +61,30 @@ impl Peers {
             if peer.node_id == node.node_id() || connected.iter().any(here) {
                 continue;
             }
-            if let Err(error) = node.connect(peer.node_id, peer.address, true) {
+            let way = match self.way(&peer.address.to_string()) {
+                Ok(way) => way,
+                Err(error) => {
+                    tracing::warn!(%error, peer = text, "no relay to the peer could be started");
+                    continue;
+                }
+            };
+            // Not remembered by the node: the relay's port is another one next time.
+            if let Err(error) = node.connect(peer.node_id, way, false) {
                 tracing::debug!(%error, peer = text, "a peer is not reachable");
             }
         }
+    }
+
+    fn way(&self, target: &str) -> io::Result<SocketAddress> {
+        let mut ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(way) = ways.get(target) {
+            return Ok(way.address().into());
+        }
+        let relay = Relay::start(target.to_owned(), Held::Caller, self.gate.clone());
+        let relay = self.runtime.block_on(relay)?;
+        let address = relay.address().into();
+        ways.insert(target.to_owned(), relay);
+        Ok(address)
     }
 }
 

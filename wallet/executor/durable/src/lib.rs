@@ -1,0 +1,16 @@
+//! Persist, then send, for a whole ldk-node: what a killed node has on disk is always one moment.
+//!
+//! LDK writes a channel's new state, then its channel manager, each for itself, and sends messages
+//! in between. Killed between the two, it finds the manager behind at its next start and
+//! force-closes the channel. Here all writes are kept in memory until the manager's write closes
+//! the moment, then go to disk in one transaction ([`DurableStore`]); and every byte to a peer or
+//! to the chain waits until the writes before it are there ([`Gate`], [`Relay`]). So whatever the
+//! world has heard is on disk, and what is not on disk nobody has heard.
+
+mod gate;
+mod relay;
+mod table;
+
+pub use gate::{Gate, NotWritten};
+pub use relay::{Held, Relay};
+pub use table::{DurableStore, FILE_NAME};
