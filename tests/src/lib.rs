@@ -3,3 +3,4 @@
 pub mod crash;
 pub mod desk;
 pub mod programs;
+pub mod sim;

@@ -1,0 +1,128 @@
+//! Which thing happens next: weighted, so that whole trades come about and faults strike them.
+
+use super::{
+    action::{Action, Forgery, Hearing, How, Money},
+    rng::Rng,
+};
+
+/// The actions of one history: a desk that sells, others that may, and then anything.
+pub fn history(seed: u64) -> (usize, Vec<Action>) {
+    let mut rng = Rng::new(seed);
+    let desks = if rng.chance(35) { 3 } else { 2 };
+    let mut actions = opening(&mut rng, desks);
+    let length = match rng.below(100) {
+        0..70 => 15 + rng.below(30),
+        70..95 => 45 + rng.below(60),
+        _ => 100 + rng.below(150),
+    };
+    for _ in 0..length {
+        actions.push(next(&mut rng, desks));
+    }
+    (desks as usize, actions)
+}
+
+fn opening(rng: &mut Rng, desks: u8) -> Vec<Action> {
+    let mut actions = Vec::new();
+    for desk in (0..desks).filter(|desk| *desk != 1) {
+        actions.push(offer(rng, desk));
+        actions.push(Action::Policy { desk, open: if rng.chance(80) { 0 } else { 1 } });
+        actions.push(Action::Online { desk });
+    }
+    actions.push(submit(rng, desks));
+    actions
+}
+
+fn offer(rng: &mut Rng, desk: u8) -> Action {
+    let price_msat = rng.pick(&[0, 700, 700, 1_000, 2_500, 9_000]);
+    Action::Offer { desk, price_msat, after: rng.chance(40) }
+}
+
+fn submit(rng: &mut Rng, desks: u8) -> Action {
+    Action::Submit {
+        desk: if rng.chance(85) { 1 } else { of(rng, desks) },
+        to: rng.chance(60).then(|| if rng.chance(80) { 0 } else { of(rng, desks) }),
+        bid_msat: rng.pick(&[0, 1_000, 3_000, 3_000, 10_000]),
+        fee_msat: rng.pick(&[0, 50, 50, 200]),
+        // Sometimes an order is given again.
+        key: if rng.chance(10) { 1 } else { rng.below(1_000) },
+        timeout_secs: rng.pick(&[60, 600, 1_800, 3_600]),
+    }
+}
+
+fn of(rng: &mut Rng, desks: u8) -> u8 {
+    u8::try_from(rng.below(desks.into())).unwrap_or(0)
+}
+
+fn byte(rng: &mut Rng) -> u8 {
+    u8::try_from(rng.below(256)).unwrap_or(0)
+}
+
+fn next(rng: &mut Rng, desks: u8) -> Action {
+    let desk = of(rng, desks);
+    let nth = byte(rng);
+    match rng.below(1_000) {
+        0..380 => Action::Act { desk, nth, how: how(rng) },
+        380..600 => Action::Hear { desk, nth, how: hearing(rng) },
+        600..690 => Action::Money { nth, how: money(rng) },
+        690..790 => Action::Notices { desk, count: 1 + nth % 6 },
+        790..840 => submit(rng, desks),
+        840..885 => Action::Later { secs: rng.pick(&[1, 5, 30, 120, 600, 1_000, 2_000]) },
+        885..920 => Action::Crash { desk },
+        920..930 => Action::NoticeAgain { desk, nth },
+        930..940 => Action::Forge { nth, what: forgery(rng) },
+        _ => by_operator(rng, desk, nth),
+    }
+}
+
+fn by_operator(rng: &mut Rng, desk: u8, nth: u8) -> Action {
+    match rng.below(14) {
+        0..4 => Action::Online { desk },
+        4 => Action::Offline { desk },
+        5 => offer(rng, desk),
+        6 => match rng.chance(30) {
+            true => Action::OfferRemove { desk },
+            false => Action::Policy { desk, open: nth % 3 },
+        },
+        7 => Action::Answer { desk, nth, accept: rng.chance(70) },
+        8 => Action::Cancel { desk, nth, sold: rng.chance(50) },
+        9 => Action::Receive { desk, key: rng.below(5), amount_msat: 1 + rng.below(5_000) },
+        10 => Action::Pay { desk, key: rng.below(5), nth },
+        11 => Action::RelayLink { desk, up: rng.chance(70) },
+        12 => Action::WalletLink { desk, up: rng.chance(70) },
+        _ => Action::Skew { desk, secs: rng.below(120) },
+    }
+}
+
+fn how(rng: &mut Rng) -> How {
+    match rng.below(100) {
+        0..88 => How::Well,
+        88..93 => How::Badly,
+        _ => How::ThenCrash,
+    }
+}
+
+fn hearing(rng: &mut Rng) -> Hearing {
+    match rng.below(100) {
+        0..82 => Hearing::Next,
+        82..94 => Hearing::Again,
+        _ => Hearing::Lost,
+    }
+}
+
+fn money(rng: &mut Rng) -> Money {
+    match rng.below(100) {
+        0..55 => Money::Settle { fee_msat: byte(rng) % 100 },
+        55..75 => Money::Claim,
+        75..88 => Money::Lose,
+        _ => Money::Fail,
+    }
+}
+
+fn forgery(rng: &mut Rng) -> Forgery {
+    match rng.below(4) {
+        0 => Forgery::Invoice { amount_msat: u16::try_from(1 + rng.below(4_000)).unwrap_or(1) },
+        1 => Forgery::Result,
+        2 => Forgery::Error,
+        _ => Forgery::Deletion,
+    }
+}
