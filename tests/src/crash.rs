@@ -197,9 +197,12 @@ impl Pair {
                 return Ok(true);
             }
             let short = |desk: &Desk, condition: &str| desk.wait(condition, 1).is_ok();
-            ready = short(&self.buyer, "wallet=ready")
-                && short(&self.provider, "wallet=ready")
-                && short(&self.provider, "provider=online");
+            ready = short(&self.buyer, "wallet=ready") && short(&self.provider, "wallet=ready");
+            if ready && !short(&self.provider, "provider=online") {
+                // A desk that was stopped in order does not sell again by itself.
+                self.provider.run(["provider", "online"])?;
+                ready = short(&self.provider, "provider=online");
+            }
             Ok(ready)
         })?;
         Ok(ready)
