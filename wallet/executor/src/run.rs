@@ -1,7 +1,7 @@
 //! One run of the executor, from the lock on its home to the last checkpoint.
 
 use domain::{ErrorBody, ExitCode, Network};
-use host::{Core, CoreOptions, Home, HomeError, HomeLock, core::Signer, ipc, logging};
+use host::{Core, CoreOptions, Home, HomeError, HomeLock, core::Signer, ending, ipc, logging};
 use ldk_node::bip39::Mnemonic;
 use std::{
     io::Read,
@@ -63,7 +63,7 @@ pub async fn run(options: RunOptions) -> Result<(), ErrorBody> {
         start_core(&home, &vault)?,
         InvoiceSecret::new(vault.derive(secret::LABEL)),
     ));
-    watch_for_the_end(&house, options.exit_with_parent)?;
+    watch_for_the_end(&house, options.exit_with_parent);
     let calls = Calls {
         house: Arc::clone(&house),
         network: options.network,
@@ -239,37 +239,18 @@ fn open_store(path: &Path, vault: &Vault) -> Result<Store, ErrorBody> {
     })
 }
 
-/// SIGTERM, Ctrl-C, and the end of who started us, where that was asked for.
-fn watch_for_the_end(
-    house: &Arc<House<LdkBackend>>,
-    exit_with_parent: bool,
-) -> Result<(), ErrorBody> {
-    let signals = |error: std::io::Error| ErrorBody::new("signals", error.to_string());
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).map_err(signals)?;
-        let asked = Arc::clone(house);
-        tokio::spawn(async move {
-            terminate.recv().await;
-            asked.end();
-        });
-    }
+/// A signal, and the end of who started us where that was asked for.
+fn watch_for_the_end(house: &Arc<House<LdkBackend>>, exit_with_parent: bool) {
     let asked = Arc::clone(house);
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            asked.end();
+        if exit_with_parent {
+            tokio::select! {
+                () = ending::signalled() => {}
+                () = ending::parent_gone() => {}
+            }
+        } else {
+            ending::signalled().await;
         }
+        asked.end();
     });
-    if exit_with_parent {
-        let asked = Arc::clone(house);
-        std::thread::Builder::new()
-            .name("parent".into())
-            .spawn(move || {
-                let _ended = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-                asked.end();
-            })
-            .map_err(signals)?;
-    }
-    Ok(())
 }

@@ -250,6 +250,37 @@ async fn killed_at_each_of_its_steps_it_ends_each_payment_once() {
     killed_at(1..=24).await;
 }
 
+/// Killed from outside while a payment goes out and one comes in, whatever it does just then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "takes minutes: many moments"]
+async fn killed_at_any_moment_it_ends_each_payment_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("a");
+    let practice = practice::start(dir.path()).await;
+    let counterparty = practice.counterparty().unwrap();
+    let mut wallet = Wallet::joined(&practice, &home).await;
+    let mut expected = HALF_MSAT;
+    for round in 0..40_u64 {
+        let (job, buy) = (format!("job/{round}"), format!("buy/{round}"));
+        let outside = counterparty.invoice(3_003, "").await.unwrap();
+        let invoice = wallet.receive(&job, 9_009).await.unwrap();
+        wallet.pay(&buy, &outside.bolt11, 3_003).await.unwrap();
+        let paying = {
+            let (counterparty, bolt11) = (std::sync::Arc::clone(counterparty), invoice.bolt11);
+            tokio::spawn(async move { counterparty.pay(&bolt11).await })
+        };
+        tokio::time::sleep(Duration::from_millis(round * 37 % 240)).await;
+        wallet.kill();
+        wallet = Wallet::start(&home).await;
+        wallet.ready().await;
+        paying.await.unwrap().unwrap();
+        proves(&wallet.until(&job, PaymentState::Settled).await);
+        proves(&wallet.until(&buy, PaymentState::Settled).await);
+        expected = expected + 9_009 - 3_003;
+        assert_eq!(wallet.balance().await, expected, "after round {round}");
+    }
+}
+
 async fn killed_at(steps: impl IntoIterator<Item = u32>) {
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().join("a");
