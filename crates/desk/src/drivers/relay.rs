@@ -30,6 +30,9 @@ const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// How long an answer is tried before it counts as undeliverable.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(900);
 
+/// The practice relay is a process of our own on this computer, back as soon as it is restarted.
+const PRACTICE_BACKOFF_MOST: Duration = Duration::from_secs(2);
+
 /// Requests to us, and deletions of requests.
 const DEMAND: &str = "demand";
 /// Answers to our own requests.
@@ -38,6 +41,9 @@ const ANSWERS: &str = "answers";
 pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody> {
     let (facts, seen) = mpsc::channel(FACTS);
     let mut config = PoolConfig::new(Arc::new(desk.egress.clone()), Arc::new(host::clock::now));
+    if desk.network == domain::Network::Practice {
+        config.timing.backoff_most = PRACTICE_BACKOFF_MOST;
+    }
     let vault = Arc::clone(&desk.vault);
     config.auth_signer =
         Some(Arc::new(move |draft: nostr::event::EventBuilder| sign::sign_draft(&vault, draft)));
