@@ -59,8 +59,9 @@ impl Jobs {
         } else {
             self.free(&home, context).await
         };
+        let cells = cells?;
         std::fs::remove_dir_all(home.root()).map_err(failed)?;
-        Ok(json!({ "paid": self.paid, "kind": 5000, "cells": cells? }))
+        Ok(json!({ "paid": self.paid, "kind": 5000, "cells": cells }))
     }
 
     async fn free(&self, home: &Home, context: &Context) -> Result<Vec<Value>, ErrorBody> {
