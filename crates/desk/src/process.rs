@@ -111,7 +111,8 @@ impl Desk {
         inner.tell(Input::started(env!("CARGO_PKG_VERSION"), network)).await?;
         inner.tell(Input::Fact(Fact::Identity(identity::fact(&inner.vault)))).await?;
         inner.tell(Input::Fact(Fact::RelaysRecounted)).await?;
-        inner.tell(Input::Fact(Fact::WalletRechecked)).await?;
+        // Asked, so that nobody sees the last run's view: the answer comes after all these commits.
+        inner.core.ask(Input::Fact(Fact::WalletRechecked)).await?;
         let mut tasks = JoinSet::new();
         drivers::spawn(&inner, &mut tasks)?;
         match relay_alone {

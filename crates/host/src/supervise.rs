@@ -162,7 +162,7 @@ fn spawn(program: &Program) -> io::Result<Child> {
 
 /// What every program of ours needs to run: never a secret.
 fn inherited_env() -> impl Iterator<Item = (OsString, OsString)> {
-    const KEPT: [&str; 10] = [
+    const KEPT: [&str; 11] = [
         "PATH",
         "HOME",
         "LANG",
@@ -172,6 +172,7 @@ fn inherited_env() -> impl Iterator<Item = (OsString, OsString)> {
         "XDG_RUNTIME_DIR",
         "SYSTEMROOT",
         "PILOTHOUSE_LOG",
+        "PILOTHOUSE_LIBEXEC",
         "DBUS_SESSION_BUS_ADDRESS",
     ];
     KEPT.iter().filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))

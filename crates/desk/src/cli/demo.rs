@@ -24,6 +24,10 @@ use super::{
 const READY_WITHIN: Duration = Duration::from_secs(90);
 const JOB_WITHIN: Duration = Duration::from_secs(120);
 const BUYER_HOME: &str = "demo-buyer";
+/// What a desk of the demo prints goes here, below its home.
+const OUTPUT: &str = "demo-output.log";
+/// Starts of a desk that may fail.
+const TRIES: u32 = 2;
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
@@ -106,12 +110,13 @@ pub(crate) async fn start(
         "--exit-with-parent".into(),
     ];
     args.extend_from_slice(arguments);
-    let output = home.join("demo-output.log");
+    let output = home.join(OUTPUT);
     let running = Supervisor::start(Program { name, path, args, output, env: Vec::new() });
     let deadline = Instant::now() + READY_WITHIN;
     let client = loop {
         match Client::connect(home.root(), crate::control::SOCKET).await {
             Ok(client) => break client,
+            Err(_) if running.status().borrow().restarts > TRIES => return Err(kept_ending(&home)),
             Err(_) if Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -125,6 +130,16 @@ pub(crate) async fn start(
         pubkey: String::new(),
         balance_before: Value::Null,
     })
+}
+
+fn kept_ending(home: &Home) -> ErrorBody {
+    let said = std::fs::read_to_string(home.join(OUTPUT)).unwrap_or_default();
+    let last: Vec<_> = said.lines().rev().take(2).collect();
+    let message = match last.iter().rev().copied().collect::<Vec<_>>().join(" ") {
+        said if said.is_empty() => "A desk of the demo ended as soon as it was started.".to_owned(),
+        said => format!("A desk of the demo ended as soon as it was started: {said}"),
+    };
+    ErrorBody::new("desk_ended", message).hint("`pilothouse doctor` says what is missing.")
 }
 
 async fn ready(mut side: Side) -> Result<Side, ErrorBody> {
