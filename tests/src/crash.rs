@@ -44,19 +44,20 @@ impl Who {
         Self::All,
     ];
 
-    /// The fault points that its processes count for themselves: the provider's and the buyer's.
-    fn armed(self) -> (Option<&'static str>, Option<&'static str>) {
+    /// The fault points that its processes count for themselves: the network's, the provider's,
+    /// the buyer's.
+    fn armed(self) -> [Option<&'static str>; 3] {
         const DESK: Option<&str> = Some("PILOTHOUSE_CRASH_AT");
         const WALLET: Option<&str> = Some("PILOTHOUSE_WALLET_CRASH_AT");
         match self {
-            Self::Provider => (DESK, None),
-            Self::Buyer => (None, DESK),
-            Self::ProviderWallet => (WALLET, None),
-            Self::BuyerWallet => (None, WALLET),
-            Self::Practice => (Some("PILOTHOUSE_PRACTICE_CRASH_AT"), None),
-            Self::BothDesks => (DESK, DESK),
-            Self::BothWallets => (WALLET, WALLET),
-            Self::All => (None, None),
+            Self::Provider => [None, DESK, None],
+            Self::Buyer => [None, None, DESK],
+            Self::ProviderWallet => [None, WALLET, None],
+            Self::BuyerWallet => [None, None, WALLET],
+            Self::Practice => [Some("PILOTHOUSE_PRACTICE_CRASH_AT"), None, None],
+            Self::BothDesks => [None, DESK, DESK],
+            Self::BothWallets => [None, WALLET, WALLET],
+            Self::All => [None; 3],
         }
     }
 }
@@ -89,9 +90,11 @@ pub enum Reached {
     Never,
 }
 
-/// Two desks on one practice network, kept over many points.
+/// Two desks on the practice network of a third, kept over many points.
 #[derive(Debug)]
 pub struct Pair {
+    /// Only lends its network, so that a desk's end is not also the network's.
+    network: Desk,
     provider: Desk,
     buyer: Desk,
     provider_pubkey: String,
@@ -102,18 +105,21 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Starts both desks in fresh homes below `dir`.
+    /// Starts the desks in fresh homes below `dir`.
     pub fn start(dir: &Path) -> anyhow::Result<Self> {
-        let mut provider = Desk::new(dir.join("provider"));
+        let mut network = Desk::new(dir.join("network"));
+        network.start(&[])?;
+        network.wait("wallet=ready", 60)?;
+        let mut provider = Desk::joining(dir.join("provider"), &network);
         provider.start(&[])?;
-        provider.wait("wallet=ready", 60).ok();
-        let mut buyer = Desk::joining(dir.join("buyer"), &provider);
+        let mut buyer = Desk::joining(dir.join("buyer"), &network);
         buyer.start(&[])?;
         provider.ready(true)?;
         buyer.ready(false)?;
         Ok(Self {
             provider_pubkey: provider.pubkey()?,
             opening_msat: [provider.balance_msat()?, buyer.balance_msat()?],
+            network,
             provider,
             buyer,
             events_seen: [0; 2],
@@ -152,9 +158,7 @@ impl Pair {
         if moment != Moment::AfterMs(0) {
             self.note_events().ok();
         }
-        if crashed || who.armed() != (None, None) {
-            self.restart(who)?;
-        }
+        self.restart(who)?;
         self.provider.ready(true)?;
         self.buyer.ready(false)?;
         if !submitted {
@@ -179,8 +183,7 @@ impl Pair {
     /// Starts the processes that count their steps anew, with the step they die at.
     fn arm(&mut self, who: Who, moment: Moment) -> anyhow::Result<()> {
         let Moment::Step(step) = moment else { return Ok(()) };
-        let (provider, buyer) = who.armed();
-        for (desk, name) in [(&mut self.provider, provider), (&mut self.buyer, buyer)] {
+        for (desk, name) in self.desks().into_iter().zip(who.armed()) {
             if let Some(name) = name {
                 ensure!(desk.stop()?.success(), "the desk stopped with an error");
                 desk.start(&[(name, step.to_string())])?;
@@ -239,7 +242,7 @@ impl Pair {
             Who::ProviderWallet => again(&self.provider, "executor"),
             Who::BuyerWallet => again(&self.buyer, "executor"),
             Who::BothWallets => again(&self.provider, "executor") || again(&self.buyer, "executor"),
-            Who::Practice => again(&self.provider, "practice"),
+            Who::Practice => again(&self.network, "practice"),
             Who::All => false,
         }
     }
@@ -254,13 +257,16 @@ impl Pair {
         };
         let mut programs = Vec::new();
         if matches!(who, Who::ProviderWallet | Who::BothWallets | Who::All) {
-            programs.push(self.provider.program("wallet"));
+            programs.push(self.provider.program("wall"));
         }
         if matches!(who, Who::BuyerWallet | Who::BothWallets | Who::All) {
-            programs.push(self.buyer.program("wallet"));
+            programs.push(self.buyer.program("wall"));
         }
         if matches!(who, Who::Practice | Who::All) {
-            programs.push(self.provider.program("practice").or(self.provider.program("prac")));
+            programs.push(self.network.program("prac"));
+        }
+        if who == Who::All {
+            self.network.kill();
         }
         if desks[0] {
             self.provider.kill();
@@ -273,11 +279,8 @@ impl Pair {
 
     /// Ends what is armed or dead and starts it as it would be started any day.
     fn restart(&mut self, who: Who) -> anyhow::Result<()> {
-        let (provider, buyer) = who.armed();
-        for (desk, armed) in
-            [(&mut self.provider, provider.is_some()), (&mut self.buyer, buyer.is_some())]
-        {
-            if desk.is_running() && armed {
+        for (desk, armed) in self.desks().into_iter().zip(who.armed()) {
+            if desk.is_running() && armed.is_some() {
                 desk.stop()?;
             }
             if !desk.is_running() {
@@ -286,6 +289,10 @@ impl Pair {
             }
         }
         Ok(())
+    }
+
+    fn desks(&mut self) -> [&mut Desk; 3] {
+        [&mut self.network, &mut self.provider, &mut self.buyer]
     }
 
     /// Remembers how long the logs are known to be.
@@ -378,6 +385,7 @@ impl Pair {
     pub fn finish(mut self) -> anyhow::Result<()> {
         ensure!(self.buyer.stop()?.success(), "the buyer's desk stopped with an error");
         ensure!(self.provider.stop()?.success(), "the provider's desk stopped with an error");
+        ensure!(self.network.stop()?.success(), "the network's desk stopped with an error");
         for (seen, desk) in self.wallet_events_seen.iter_mut().zip([&self.provider, &self.buyer]) {
             desk.at_rest()?;
             *seen = desk.verify_wallet_log()?;

@@ -43,6 +43,8 @@ impl Desk {
     pub fn start(&mut self, env: &[(&str, String)]) -> anyhow::Result<()> {
         let mut command = desk_command()?;
         command.args(["--json", "--home"]).arg(&self.home).args(["up", "--headless"]);
+        // Held by us: whatever ends this test also ends the desk.
+        command.arg("--exit-with-parent").stdin(Stdio::piped());
         if let Some(address) = &self.join {
             command.arg("--practice-join").arg(address);
         }
@@ -55,7 +57,7 @@ impl Desk {
         fs::create_dir_all(&self.home)?;
         let output = self.home.join("test-output.log");
         let output = OpenOptions::new().create(true).append(true).open(output)?;
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        command.stdout(output.try_clone()?).stderr(output);
         self.running = Some(Running::spawn(command)?);
         Ok(())
     }

@@ -66,7 +66,7 @@ fn the_window_goes_online_sells_and_closes() {
     let mut desk = Desk::new(dir.path().join("home"));
     let mut command = desk_command().unwrap();
     command.args(["--json", "--home"]).arg(&desk.home).arg("up");
-    command.env("DISPLAY", &screen.display).env_remove("WAYLAND_DISPLAY");
+    command.env("DISPLAY", &screen.display).env_remove("WAYLAND_DISPLAY").stdin(Stdio::null());
     desk.start_as(&mut command).unwrap();
     let window = screen.window();
     desk.wait("wallet=ready", 60).unwrap();
