@@ -52,7 +52,10 @@ fn known(type_name: &str, data: &Value) -> Option<String> {
             )
         }
         "provider.withdrawn" => "Announcement withdrawn".to_owned(),
-        "provider.announced" => format!("Announced kinds {}", data["kinds"]),
+        "provider.announced" => {
+            let kinds = data["kinds"].as_array()?.iter().map(Value::to_string);
+            format!("Announced kinds {}", kinds.collect::<Vec<_>>().join(", "))
+        }
         "job.received" => format!("Request for kind {}, {}", data["kind"], text("risk")),
         "job.accepted" => format!("Accepted for {}", amount(&data["price_msat"])?),
         "job.invoiced" => "Invoice made".to_owned(),
