@@ -10,6 +10,8 @@ pub enum Action {
     Later {
         secs: u32,
     },
+    /// For a while nothing goes wrong: everybody does what there is to do.
+    Calm,
     /// The clock of one desk is behind by so much from now on.
     Skew {
         desk: u8,

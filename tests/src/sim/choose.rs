@@ -16,7 +16,16 @@ pub fn history(seed: u64) -> (usize, Vec<Action>) {
         _ => 100 + rng.below(150),
     };
     for _ in 0..length {
-        actions.push(next(&mut rng, desks));
+        let action = next(&mut rng, desks);
+        let died = match &action {
+            Action::Crash { desk } | Action::Act { desk, how: How::ThenCrash, .. } => Some(*desk),
+            _ => None,
+        };
+        actions.push(action);
+        // Most operators notice that their desk no longer sells.
+        if let Some(desk) = died.filter(|_| rng.chance(75)) {
+            actions.push(Action::Online { desk });
+        }
     }
     (desks as usize, actions)
 }
@@ -61,12 +70,13 @@ fn next(rng: &mut Rng, desks: u8) -> Action {
     let desk = of(rng, desks);
     let nth = byte(rng);
     match rng.below(1_000) {
-        0..380 => Action::Act { desk, nth, how: how(rng) },
-        380..600 => Action::Hear { desk, nth, how: hearing(rng) },
-        600..690 => Action::Money { nth, how: money(rng) },
-        690..790 => Action::Notices { desk, count: 1 + nth % 6 },
-        790..840 => submit(rng, desks),
-        840..885 => Action::Later { secs: rng.pick(&[1, 5, 30, 120, 600, 1_000, 2_000]) },
+        0..400 => Action::Act { desk, nth, how: how(rng) },
+        400..600 => Action::Hear { desk, nth, how: hearing(rng) },
+        600..710 => Action::Money { nth, how: money(rng) },
+        710..820 => Action::Notices { desk, count: 1 + nth % 6 },
+        820..845 => submit(rng, desks),
+        845..850 => Action::Calm,
+        850..885 => Action::Later { secs: rng.pick(&[1, 5, 30, 120, 600, 1_000, 2_000]) },
         885..920 => Action::Crash { desk },
         920..930 => Action::NoticeAgain { desk, nth },
         930..940 => Action::Forge { nth, what: forgery(rng) },
@@ -111,9 +121,9 @@ fn hearing(rng: &mut Rng) -> Hearing {
 
 fn money(rng: &mut Rng) -> Money {
     match rng.below(100) {
-        0..55 => Money::Settle { fee_msat: byte(rng) % 100 },
-        55..75 => Money::Claim,
-        75..88 => Money::Lose,
+        0..45 => Money::Settle { fee_msat: byte(rng) % 100 },
+        45..65 => Money::Claim,
+        65..85 => Money::Lose,
         _ => Money::Fail,
     }
 }

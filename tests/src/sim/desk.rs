@@ -89,7 +89,10 @@ impl Desk {
     ) -> Result<Committed, Violation> {
         let at = now.minus_secs(self.skew_secs).max(self.last_at);
         self.last_at = at;
-        let step = self.state.decide(&delivery.input, at);
+        let mut step = self.state.decide(&delivery.input, at);
+        if let Some(mutant) = self.mutant {
+            step.emits = mutant.distort(&self.state, step.emits);
+        }
         let mut committed =
             Committed { events: Vec::new(), effects: Vec::new(), reply: step.reply };
         let has_effects = step.emits.iter().any(|emit| !emit.effects.is_empty());

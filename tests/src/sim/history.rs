@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeMap,
     fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -31,8 +32,8 @@ pub struct Outcome {
     pub failed_at: usize,
     /// What happened in each step, where that was asked for.
     pub told: Vec<Vec<String>>,
-    pub events: usize,
-    pub trades: usize,
+    /// How many events of each type were recorded, where all went well.
+    pub recorded: BTreeMap<String, usize>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -60,7 +61,7 @@ impl History {
     /// Runs it; a panic is a violation like another.
     pub fn run(&self, tells: bool) -> Outcome {
         let mut outcome =
-            Outcome { violation: None, failed_at: 0, told: Vec::new(), events: 0, trades: 0 };
+            Outcome { violation: None, failed_at: 0, told: Vec::new(), recorded: BTreeMap::new() };
         let ran = catch_unwind(AssertUnwindSafe(|| self.run_into(tells, &mut outcome)));
         let violation = match ran {
             Ok(checked) => checked.err(),
@@ -89,8 +90,7 @@ impl History {
             }
             checked?;
         }
-        outcome.events = world.desks.iter().map(|desk| desk.disk.log.len()).sum();
-        outcome.trades = world.desks.iter().map(|desk| desk.observed.receipts.len()).sum();
+        outcome.recorded = world.recorded;
         Ok(())
     }
 

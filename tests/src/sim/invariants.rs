@@ -280,3 +280,21 @@ pub fn nothing_waits_for_ever(at: usize, desk: &Desk) -> Checked {
     }
     Ok(())
 }
+
+/// What a desk believes of its payments is what its executor knows of them.
+pub fn mirror_equals_executor(at: usize, desk: &Desk, money: &Lightning) -> Checked {
+    for payment in money.executors[at].payments.values() {
+        let seen = desk.state.wallet.payment(&payment.key).map(|known| known.state);
+        must("mirror_equals_executor", seen == Some(payment.state), || {
+            format!("desk {at} believes {seen:?} of {}: {:?}", payment.key, payment.state)
+        })?;
+    }
+    Ok(())
+}
+
+/// The same order under the same key is the same job.
+pub fn same_key_same_job(known: RequestId, replied: RequestId) -> Checked {
+    must("same_key_same_job", known == replied, || {
+        format!("an order given again became {replied}, it was {known}")
+    })
+}

@@ -1,6 +1,15 @@
-//! Worlds that break one law each: the invariants must notice every one of them.
+//! Machines, hosts and worlds that break one law each: the invariants must notice every one.
 
+use domain::Emit;
+use engine::{Effect, Event, State};
+use nip90::{
+    PaymentPolicy,
+    buyer::BuyerEvent,
+    provider::{ProviderEffect, ProviderEvent, effect::Execute},
+};
 use serde::{Deserialize, Serialize};
+
+use super::observed::request_of;
 
 /// One broken law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,11 +35,19 @@ pub enum Mutant {
     ReceiptForged,
     /// Timers never fire.
     TimeStandsStill,
+    /// The provider works as soon as it has promised to.
+    WorksUnpaid,
+    /// A job that has ended ends again.
+    EndsTwice,
+    /// Money that came too late is kept in silence.
+    KeepsLateMoney,
+    /// A reservation is given back and spent as well.
+    ReleasesWhatItSpends,
 }
 
 impl Mutant {
     /// Every one, with the law that must notice it.
-    pub const ALL: [(Self, &'static str); 10] = [
+    pub const ALL: [(Self, &'static str); 14] = [
         (Self::ExecutorForgetsKeys, "never_pays_twice"),
         (Self::FeeHidden, "ledger_adds_up"),
         (Self::WalletLies, "credited_only_by_exact_hash"),
@@ -41,5 +58,51 @@ impl Mutant {
         (Self::AnswerDatedAnew, "one_answer_per_job"),
         (Self::ReceiptForged, "receipts_prove"),
         (Self::TimeStandsStill, "nothing_waits_for_ever"),
+        (Self::WorksUnpaid, "no_work_before_payment_when_announced_so"),
+        (Self::EndsTwice, "one_terminal_state_per_job"),
+        (Self::KeepsLateMoney, "paid_job_has_result_or_explicit_failure"),
+        (Self::ReleasesWhatItSpends, "ledger_adds_up"),
     ];
+
+    /// What a machine with this fault decides instead.
+    pub fn distort(self, state: &State, emits: Vec<Emit<State>>) -> Vec<Emit<State>> {
+        let mut distorted: Vec<Emit<State>> = Vec::new();
+        for mut emit in emits {
+            match (self, &mut emit.event) {
+                (Self::WorksUnpaid, Event::Provider(ProviderEvent::Accepted(accepted)))
+                    if accepted.payment == PaymentPolicy::Before =>
+                {
+                    let work = early_work(state, &emit, &distorted);
+                    emit.effects.extend(work);
+                }
+                (Self::EndsTwice, Event::Provider(ProviderEvent::Delivered(_))) => {
+                    distorted.push(Emit::new(emit.stream.clone(), emit.event.clone()));
+                }
+                (Self::KeepsLateMoney, Event::Provider(ProviderEvent::RefundDue(_))) => continue,
+                (Self::ReleasesWhatItSpends, Event::Buyer(BuyerEvent::Paid(paid))) => {
+                    paid.released_msat = paid.released_msat.saturating_add(paid.amount_msat);
+                }
+                _ => {}
+            }
+            distorted.push(emit);
+        }
+        distorted
+    }
+}
+
+/// The work of a job that was only just accepted.
+fn early_work(state: &State, accepted: &Emit<State>, before: &[Emit<State>]) -> Option<Effect> {
+    let request_id = request_of(&accepted.stream)?;
+    let received = before.iter().find_map(|emit| match &emit.event {
+        Event::Provider(ProviderEvent::Received(received)) => Some(received.request.clone()),
+        _ => None,
+    });
+    let known = || state.provider.job(&request_id).map(|job| job.request.clone());
+    Some(Effect::Provider(ProviderEffect::Execute(Execute {
+        request_id,
+        attempt: 1,
+        kind: super::world::KIND,
+        request: received.or_else(known)?,
+        stop_at: domain::Timestamp(u64::MAX >> 12),
+    })))
 }

@@ -16,6 +16,8 @@ pub struct Observed {
     pub spent_msat: u64,
     /// What the buyer recorded as paid in vain.
     pub in_vain: HashMap<RequestId, Msat>,
+    /// The job that each order became, by the order's key.
+    pub orders: HashMap<u32, RequestId>,
 }
 
 impl Observed {

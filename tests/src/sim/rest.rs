@@ -1,7 +1,7 @@
 //! The end of every history: faults stop, time goes on, and nothing may be left open.
 
 use super::{
-    action::{Hearing, How, Money},
+    action::{Action, Hearing, How, Money},
     invariants::{self, Checked},
     world::World,
 };
@@ -21,6 +21,7 @@ impl World {
             self.relay_link(at, true)?;
             self.wallet_link(at, true)?;
         }
+        self.step(&Action::Online { desk: 0 })?;
         for _ in 0..ROUNDS {
             self.drain()?;
             self.refund()?;
@@ -32,7 +33,8 @@ impl World {
         self.check_at_rest()
     }
 
-    fn drain(&mut self) -> Checked {
+    /// Everybody acts, in turn, until nobody can.
+    pub fn drain(&mut self) -> Checked {
         for _ in 0..MOVES {
             if !self.move_once()? {
                 return Ok(());
@@ -49,12 +51,12 @@ impl World {
                 self.act(at, 0, How::Well)?;
                 moved = true;
             }
-            if !self.wanted(at).is_empty() {
+            if self.desks[at].relay_up && !self.wanted(at).is_empty() {
                 self.hear(at, 0, Hearing::Next)?;
                 moved = true;
             }
             let notices = self.money.executors[at].notices.len() as u64;
-            if self.desks[at].read_to < notices {
+            if self.desks[at].wallet_up && self.desks[at].read_to < notices {
                 self.notices(at, 8)?;
                 moved = true;
             }
@@ -76,6 +78,7 @@ impl World {
             invariants::nothing_waits_for_ever(at, desk)?;
             invariants::ledger_equals_executor(at, desk, &self.money)?;
             invariants::one_receipt_each(desk)?;
+            invariants::mirror_equals_executor(at, desk, &self.money)?;
         }
         invariants::never_pays_twice(&self.money)?;
         invariants::paid_job_has_result_or_explicit_failure(&self.desks, &self.money)?;

@@ -1,6 +1,8 @@
 //! The world: desks, a relay between them, the Lightning network, and what each action does.
 
-use domain::{Delivery, EventId, IdempotencyKey, Msat, Network, PaymentHash, RequestId, Timestamp};
+use domain::{
+    Delivery, EventData, EventId, IdempotencyKey, Msat, Network, PaymentHash, RequestId, Timestamp,
+};
 use engine::{
     Command, Event, Fact, Input, Reply, WalletFact,
     event::Identity,
@@ -35,6 +37,8 @@ pub struct World {
     pub mutant: Option<Mutant>,
     /// Lines about what happened, where somebody reads them.
     pub told: Option<Vec<String>>,
+    /// How many events of each type were recorded.
+    pub recorded: BTreeMap<String, usize>,
     salts: u64,
 }
 
@@ -48,6 +52,7 @@ impl World {
             money: Lightning::new(desks, mutant),
             mutant,
             told: None,
+            recorded: BTreeMap::new(),
             salts: 0,
         };
         for at in 0..desks {
@@ -79,6 +84,7 @@ impl World {
         let committed = self.desks[at].deliver(delivery, self.now)?;
         for event in &committed.events {
             self.desks[at].observed.note(event);
+            *self.recorded.entry(event.data.type_name().to_owned()).or_default() += 1;
             let desk = &self.desks[at];
             invariants::one_terminal_state_per_job(desk, &event.stream)?;
             invariants::credited_only_by_exact_hash(at, desk, &self.money, event)?;
@@ -93,7 +99,6 @@ impl World {
                 invariants::receipts_prove(desk, receipt)?;
             }
             self.tell(|| {
-                use domain::EventData;
                 let data = event.data.to_json().map_or_else(|e| e.to_string(), |d| d.to_string());
                 format!(
                     "desk {at} {}#{} {} {data}",
@@ -193,6 +198,7 @@ impl World {
     pub fn step(&mut self, action: &Action) -> Checked {
         match *action {
             Action::Later { secs } => self.later(secs.into())?,
+            Action::Calm => self.drain()?,
             Action::Skew { desk, secs } => {
                 let at = self.at(desk);
                 self.desks[at].skew_secs = secs.into();
@@ -244,7 +250,13 @@ impl World {
                     timeout_secs,
                 };
                 let salt = self.salt();
-                self.deliver(self.at(desk), Delivery::new(Input::Submit { draft, salt }))?;
+                let at = self.at(desk);
+                let reply = self.deliver(at, Delivery::new(Input::Submit { draft, salt }))?;
+                if let Some(Reply::JobSubmitted { request_id }) = reply {
+                    let orders = &mut self.desks[at].observed.orders;
+                    let known = *orders.entry(key).or_insert(request_id);
+                    invariants::same_key_same_job(known, request_id)?;
+                }
             }
             Action::Answer { desk, nth, accept } => {
                 let at = self.at(desk);
