@@ -7,10 +7,10 @@ fn whoever_is_killed_each_job_ends_once_and_is_paid_at_most_once() {
     let dir = tempfile::tempdir().unwrap();
     let mut matrix = Matrix::new(dir.path());
     for (who, moment) in [
-        (Who::Provider, Moment::Step(60)),
-        (Who::Buyer, Moment::Step(48)),
-        (Who::ProviderWallet, Moment::Step(24)),
-        (Who::BuyerWallet, Moment::Step(24)),
+        (Who::Provider, Moment::Step(26)),
+        (Who::Buyer, Moment::Step(20)),
+        (Who::ProviderWallet, Moment::Step(10)),
+        (Who::BuyerWallet, Moment::Step(12)),
         (Who::Practice, Moment::AfterMs(120)),
         (Who::All, Moment::AfterMs(200)),
     ] {
