@@ -1,5 +1,7 @@
 //! `pilothouse demo` from a fresh home: three paid jobs, balances to the msat, receipts, sound logs.
 
+#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
+
 use lightning_invoice::Bolt11Invoice;
 use scenarios::{
     desk::{Desk, path_text},

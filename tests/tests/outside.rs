@@ -1,5 +1,7 @@
 //! A plain client that shares no code with us buys a job and pays for it from outside.
 
+#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
+
 use scenarios::{
     desk::{Desk, text},
     programs::{desk_program, finish, repository, tool},

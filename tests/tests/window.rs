@@ -1,5 +1,7 @@
 //! The window under a virtual screen: online by keyboard, a job sold and paid, closed by its key.
 
+#![expect(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
+
 use scenarios::{
     desk::Desk,
     programs::{Running, desk_command, finish, tool, until},
