@@ -241,7 +241,7 @@ impl Pair {
         match who {
             Who::Provider => !self.provider.is_running(),
             Who::Buyer => !self.buyer.is_running(),
-            Who::BothDesks => !self.provider.is_running() && !self.buyer.is_running(),
+            Who::BothDesks => !self.provider.is_running() || !self.buyer.is_running(),
             Who::ProviderWallet => again(&self.provider, "executor"),
             Who::BuyerWallet => again(&self.buyer, "executor"),
             Who::BothWallets => again(&self.provider, "executor") || again(&self.buyer, "executor"),
@@ -282,6 +282,11 @@ impl Pair {
 
     /// Ends what is armed or dead and starts it as it would be started any day.
     fn restart(&mut self, who: Who) -> anyhow::Result<()> {
+        if who == Who::BothDesks {
+            // The first to reach the step takes the other with it.
+            self.provider.kill();
+            self.buyer.kill();
+        }
         for (desk, armed) in self.desks().into_iter().zip(who.armed()) {
             if desk.is_running() && armed.is_some() {
                 desk.stop()?;
