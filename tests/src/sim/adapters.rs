@@ -110,7 +110,9 @@ impl World {
 
     fn receive(&mut self, at: usize, asked: wire::Receive, badly: bool) -> Fact {
         let key = asked.key.clone();
-        let made = match badly {
+        // An executor refuses only what it has not taken on: a known key is that payment.
+        let known = self.money.executors[at].payments.contains_key(&key);
+        let made = match badly && !known {
             true => Err(ErrorBody::new("wallet_busy", "The wallet took nothing on.")),
             false => self.money.receive(at, &asked, self.now),
         };
