@@ -88,6 +88,10 @@ pub enum Reached {
     DuringTheJob,
     /// The job was over before the step came.
     Never,
+    /// The node's library came back with channel state older than its monitors and closed the
+    /// channel. All held but the sums: a payment below the dust limit that was under way is lost
+    /// with the channel, which the ledger of the one it was for does not see.
+    ChannelClosed,
 }
 
 /// Two desks on the practice network of a third, kept over many points.
@@ -135,7 +139,14 @@ impl Pair {
     /// What did not hold. The pair is of no use after that.
     pub fn point(&mut self, who: Who, moment: Moment) -> anyhow::Result<Reached> {
         let reached = self.trade(who, moment).with_context(|| format!("{who:?} at {moment}"))?;
-        self.check(false).with_context(|| format!("after {who:?} at {moment}"))?;
+        let after = || format!("after {who:?} at {moment}");
+        self.check(false).with_context(after)?;
+        // Whatever became of a channel, nothing is settled twice.
+        settled(&self.buyer, "out").and(settled(&self.provider, "in")).with_context(after)?;
+        if self.a_channel_was_closed() {
+            return Ok(Reached::ChannelClosed);
+        }
+        self.check_money().with_context(after)?;
         Ok(reached)
     }
 
@@ -332,7 +343,16 @@ impl Pair {
         for id in &self.bought {
             self.check_job(id, all_over)?;
         }
-        self.check_money()
+        Ok(())
+    }
+
+    /// Whether a node closed a channel because what it had kept was older than the channel itself.
+    fn a_channel_was_closed(&self) -> bool {
+        let stale = |desk: &&Desk| {
+            let log = std::fs::read(desk.home.join("wallet/node/node.log")).unwrap_or_default();
+            String::from_utf8_lossy(&log).contains("was stale compared to ChannelMonitor")
+        };
+        [&self.provider, &self.buyer].iter().any(stale)
     }
 
     fn check_job(&self, id: &str, all_over: bool) -> anyhow::Result<()> {
@@ -397,6 +417,7 @@ impl Pair {
     pub fn finish(mut self) -> anyhow::Result<()> {
         self.provider.wait("idle", OVER_SECS).context("the provider's jobs end")?;
         self.check(true).context("at the end")?;
+        self.check_money().context("at the end")?;
         ensure!(self.buyer.stop()?.success(), "the buyer's desk stopped with an error");
         ensure!(self.provider.stop()?.success(), "the provider's desk stopped with an error");
         ensure!(self.network.stop()?.success(), "the network's desk stopped with an error");
@@ -435,7 +456,7 @@ pub struct Line {
     pub took: Duration,
 }
 
-/// Runs points on one pair, and on a fresh pair after each violation.
+/// Runs points on one pair, and on a fresh pair after a violation or the loss of a channel.
 #[derive(Debug)]
 pub struct Matrix<'a> {
     dir: &'a Path,
@@ -453,7 +474,7 @@ impl<'a> Matrix<'a> {
     pub fn run(&mut self, who: Who, moment: Moment) -> &Line {
         let started = Instant::now();
         let outcome = self.point(who, moment);
-        if outcome.is_err() {
+        if matches!(outcome, Err(_) | Ok(Reached::ChannelClosed)) {
             self.pair = None;
         }
         self.lines.push(Line { who, moment, outcome, took: started.elapsed() });
