@@ -65,7 +65,10 @@ impl WalletMirror {
                 self.payments.insert(requested.payment.key.clone(), requested.payment.clone());
             }
             DeskEvent::PaymentRefused(refused) => {
-                if let Some(payment) = self.payments.get_mut(&refused.key) {
+                // A refusal says that nothing was taken on; it takes back nothing that is over.
+                if let Some(payment) = self.payments.get_mut(&refused.key)
+                    && !is_over(payment.state)
+                {
                     payment.state = wire::PaymentState::Failed;
                     payment.detail = Some(refused.error.message.clone());
                     payment.updated_at = at;

@@ -52,12 +52,16 @@ pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody
             }
         }
         let running = Running::default();
-        ordered::run(committed, AT_ONCE, move |pending| {
+        ordered::run_with_urgent(committed, AT_ONCE, stops_work, move |pending| {
             act(Arc::clone(&desk), sandbox.clone(), Arc::clone(&running), pending)
         })
         .await;
     });
     Ok(())
+}
+
+fn stops_work(effect: &Effect) -> bool {
+    matches!(effect, Effect::Provider(ProviderEffect::StopExecution { .. }))
 }
 
 /// What this machine's sandbox is, found out by a real run.

@@ -11,8 +11,22 @@ use tokio::task::JoinSet;
 
 /// Runs `act` for each effect until the loop ends. `at_once` bounds how many run together; the
 /// rest waits in the outbox's queue.
-pub async fn run<F, Fut>(mut effects: Effects<Effect>, at_once: usize, act: F)
+pub async fn run<F, Fut>(effects: Effects<Effect>, at_once: usize, act: F)
 where
+    F: Fn(Pending<Effect>) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    run_with_urgent(effects, at_once, |_| false, act).await;
+}
+
+/// The same, but an urgent effect does not wait for the ones of its stream before it: what stops
+/// work must not stand in line behind the work.
+pub async fn run_with_urgent<F, Fut>(
+    mut effects: Effects<Effect>,
+    at_once: usize,
+    is_urgent: impl Fn(&Effect) -> bool,
+    act: F,
+) where
     F: Fn(Pending<Effect>) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
 {
@@ -23,6 +37,14 @@ where
         tokio::select! {
             next = effects.next(), if running.len() + held < at_once => {
                 let Some(pending) = next else { return };
+                if is_urgent(&pending.effect) {
+                    let deed = act(pending);
+                    running.spawn(async move {
+                        deed.await;
+                        None
+                    });
+                    continue;
+                }
                 let stream = pending.id.stream.clone();
                 if let Some(line) = waiting.get_mut(&stream) {
                     line.push_back(pending);
@@ -33,7 +55,7 @@ where
                 }
             }
             Some(done) = running.join_next() => {
-                let Ok(stream) = done else { continue };
+                let Ok(Some(stream)) = done else { continue };
                 match waiting.get_mut(&stream).and_then(VecDeque::pop_front) {
                     Some(pending) => {
                         held -= 1;
@@ -48,7 +70,7 @@ where
     }
 }
 
-async fn ended(stream: StreamId, act: impl Future<Output = ()>) -> StreamId {
+async fn ended(stream: StreamId, act: impl Future<Output = ()>) -> Option<StreamId> {
     act.await;
-    stream
+    Some(stream)
 }
