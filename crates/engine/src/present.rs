@@ -9,9 +9,8 @@ use crate::{
     state::State,
     timeline::JobKey,
     view::{
-        Direction, IdentityView, JobRole, JobView, LogRow, LogView, OfferView, PaymentState,
-        PaymentView, ProofSource, Proofs, ProviderView, ReceiptRow, RelayView, ServiceView, View,
-        WalletView,
+        IdentityView, JobRole, JobView, LogRow, LogView, OfferView, PaymentView, ProofSource,
+        Proofs, ProviderView, ReceiptRow, RelayView, ServiceView, View, WalletView,
     },
     wallet_facts::job_of,
 };
@@ -154,18 +153,8 @@ fn payments(state: &State) -> Vec<Arc<PaymentView>> {
 pub fn payment(payment: &wire::Payment) -> PaymentView {
     PaymentView {
         key: payment.key.clone(),
-        direction: match payment.direction {
-            wire::Direction::In => Direction::In,
-            wire::Direction::Out => Direction::Out,
-        },
-        state: match payment.state {
-            wire::PaymentState::Requested => PaymentState::Requested,
-            wire::PaymentState::Pending => PaymentState::Pending,
-            wire::PaymentState::Settled => PaymentState::Settled,
-            wire::PaymentState::Failed => PaymentState::Failed,
-            wire::PaymentState::Expired => PaymentState::Expired,
-            wire::PaymentState::Unknown => PaymentState::Unknown,
-        },
+        direction: payment.direction,
+        state: payment.state,
         amount_msat: payment.amount_msat,
         fee_msat: payment.fee_msat,
         memo: payment.memo.clone(),

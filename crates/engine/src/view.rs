@@ -7,6 +7,7 @@ use domain::{
 pub use nip90::{Blocker, ProviderState};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+pub use wallet::wire::{Direction, PaymentState};
 
 use crate::command::{DemandAnswer, DemandRisk, PaymentPolicy};
 
@@ -192,27 +193,6 @@ pub struct PaymentView {
     pub detail: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    In,
-    Out,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PaymentState {
-    /// Asked of the executor, not answered yet.
-    Requested,
-    /// An invoice is out (in), or the payment is on its way (out).
-    Pending,
-    Settled,
-    Failed,
-    Expired,
-    /// Money may have moved; the executor is looking it up by payment hash.
-    Unknown,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

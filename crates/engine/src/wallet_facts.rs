@@ -75,7 +75,8 @@ impl State {
 
     fn wallet_info(&self, info: &wire::Info, now: Timestamp) -> EngineStep {
         let mut step = Step::nothing();
-        if self.wallet.node_id.as_ref() != Some(&info.node_id) {
+        let is_named = !info.node_id.is_empty();
+        if is_named && self.wallet.node_id.as_ref() != Some(&info.node_id) {
             let attached =
                 WalletAttached { node_id: info.node_id.clone(), backend: info.backend.clone() };
             step = desk(DeskEvent::WalletAttached(attached));

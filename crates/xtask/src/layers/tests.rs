@@ -251,6 +251,6 @@ fn the_real_table_holds_together() {
     };
     assert_eq!(holders("rusqlite"), ["store"]);
     assert_eq!(holders("egui_extras"), ["ui", "pilothouse"]);
-    assert_eq!(holders("ldk-node"), ["pilothouse-wallet", "pilothouse-practice"]);
+    assert_eq!(holders("ldk-node"), ["pilothouse-wallet", "pilothouse-practice", "ldk-durable"]);
     assert!(!table.holds.iter().any(|hold| hold.covers("lightning-invoice")));
 }
