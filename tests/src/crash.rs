@@ -16,7 +16,8 @@ use crate::{
 
 const JOB_SECS: u32 = 45;
 const OVER_SECS: u64 = 100;
-const REACHED_WITHIN: Duration = Duration::from_secs(60);
+/// Longer than an unpaid invoice stays open: the job's time and the provider's grace.
+const REACHED_WITHIN: Duration = Duration::from_secs(150);
 
 /// Whose process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,8 @@ use scenarios::crash::{Matrix, Moment, Reached, Who};
 #[test]
 fn whoever_is_killed_each_job_ends_once_and_is_paid_at_most_once() {
     let dir = tempfile::tempdir().unwrap();
-    let mut matrix = Matrix::new(dir.path());
+    let homes = dir.path().to_owned();
+    let mut matrix = Matrix::new(&homes);
     for (who, moment) in [
         (Who::Provider, Moment::Step(26)),
         (Who::Buyer, Moment::Step(20)),
@@ -16,7 +17,10 @@ fn whoever_is_killed_each_job_ends_once_and_is_paid_at_most_once() {
     ] {
         let line = matrix.run(who, moment);
         eprintln!("{line}");
-        assert!(line.outcome.is_ok(), "{line}");
+        if line.outcome.is_err() {
+            // What the processes wrote tells why.
+            panic!("{line}; the homes are kept in {}", dir.keep().display());
+        }
     }
     matrix.finish().unwrap();
     let during = |line: &&scenarios::crash::Line| {
