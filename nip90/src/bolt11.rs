@@ -57,7 +57,10 @@ impl Invoice {
         }
         let msat = invoice.amount_milli_satoshis().ok_or(InvoiceFault::NoAmount)?;
         let amount_msat = Msat::new(msat).map_err(|_| InvoiceFault::Malformed)?;
-        let expires = invoice.expires_at().ok_or(InvoiceFault::Malformed)?;
+        let expires = invoice
+            .expires_at()
+            .filter(|at| at.as_secs() <= crate::codec::tags::LATEST_SECS)
+            .ok_or(InvoiceFault::Malformed)?;
         let payment_hash: &[u8] = invoice.payment_hash().as_ref();
         Ok(Self {
             bolt11: bolt11.to_owned(),

@@ -39,11 +39,15 @@ pub fn filled(values: &[String], index: usize) -> Option<String> {
     values.get(index).filter(|value| !value.is_empty()).cloned()
 }
 
-/// A non-negative decimal integer without sign, space or leading plus.
+/// A non-negative decimal integer without sign, space or leading plus, that canonical JSON can
+/// carry: a larger one could be read, but never be recorded.
 pub fn integer(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.len() <= 20 && text.bytes().all(|b| b.is_ascii_digit());
-    if digits { text.parse().ok() } else { None }
+    if digits { text.parse().ok().filter(|n| *n <= domain::money::MAX_MSAT) } else { None }
 }
+
+/// The end of the year 9999: later times are nonsense, and their milliseconds not exact.
+pub const LATEST_SECS: u64 = 253_402_300_799;
 
 pub fn msat(tag: &'static str, text: &str) -> Result<Msat, ParseError> {
     integer(text)
@@ -79,6 +83,20 @@ pub fn sha256(tag: &'static str, text: &str) -> Result<Sha256Hash, ParseError> {
 pub fn expiration(event: &Event) -> Result<Option<u64>, ParseError> {
     let Some(text) = first(event, "expiration") else { return Ok(None) };
     integer(text)
+        .filter(|secs| *secs <= LATEST_SECS)
         .map(Some)
         .ok_or(ParseError::Bad { tag: "expiration", must: "a time in seconds since 1970" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_no_event_can_carry_are_not_read() {
+        assert_eq!(integer("9007199254740991"), Some(9_007_199_254_740_991));
+        for text in ["9007199254740992", "10000000000000000", "18446744073709551615", "+1", ""] {
+            assert_eq!(integer(text), None, "{text}");
+        }
+    }
 }
