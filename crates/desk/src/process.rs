@@ -3,7 +3,7 @@
 use domain::{BodyRef, ErrorBody, Network, RequestId};
 use engine::{
     Command, Fact, Input, Query, Reply, State, View,
-    view::{Answer, EventDetail, ProviderState},
+    view::{Answer, EventDetail, ProviderState, WalletState},
 };
 use host::{Core, CoreOptions, Home, HomeLock, Signer, ipc, logging};
 use net::{Blossom, Egress};
@@ -111,8 +111,8 @@ impl Desk {
         inner.tell(Input::started(env!("CARGO_PKG_VERSION"), network)).await?;
         inner.tell(Input::Fact(Fact::Identity(identity::fact(&inner.vault)))).await?;
         inner.tell(Input::Fact(Fact::RelaysRecounted)).await?;
-        // Asked, so that nobody sees the last run's view: the answer comes after all these commits.
-        inner.core.ask(Input::Fact(Fact::WalletRechecked)).await?;
+        inner.tell(Input::Fact(Fact::WalletRechecked)).await?;
+        inner.forget_last_run().await?;
         let mut tasks = JoinSet::new();
         drivers::spawn(&inner, &mut tasks)?;
         match relay_alone {
@@ -229,6 +229,21 @@ impl Inner {
             self.tell(Input::Fact(Fact::WalletRechecked)).await?;
         }
         Ok(reply.unwrap_or(Reply::Done))
+    }
+
+    /// Until the view is this run's: nobody may read the last run's "online" and "ready". Nothing
+    /// reports yet, so a started desk is offline and knows nothing of its wallet.
+    async fn forget_last_run(&self) -> Result<(), ErrorBody> {
+        let mut views = self.views();
+        let begun = views.wait_for(|view| {
+            view.provider.state == ProviderState::Offline
+                && view.wallet.state == WalletState::Unknown
+        });
+        match tokio::time::timeout(Duration::from_secs(30), begun).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(host::core::Stopped.into()),
+            Err(_) => Err(ErrorBody::new("not_started", "The event loop did not start in time.")),
+        }
     }
 
     /// Reports a fact that no effect waits for.
