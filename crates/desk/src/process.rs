@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
-use store::{OpenOptions, Reader, Store};
+use store::{OpenOptions, Reader, RecentBodies, Store};
 use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
@@ -48,6 +48,7 @@ pub struct Inner {
     pub(crate) egress: Egress,
     pub(crate) blossom: Blossom,
     reader: Mutex<Reader>,
+    recent: RecentBodies,
     shutdown: Notify,
     wake: OnceLock<Wake>,
     /// Nothing was recorded before this start.
@@ -91,7 +92,7 @@ impl Desk {
             crate::practice::remember_joined(&home, address)?;
         }
         let vault = Arc::new(identity::open_or_create(&home, network)?);
-        let core = spawn_core(&home, &vault)?;
+        let (core, recent) = spawn_core(&home, &vault)?;
         let reader = open_reader(&home, &vault)?;
         let is_first_start = core.view().borrow().log.events == 0;
         let egress = Egress::default();
@@ -104,6 +105,7 @@ impl Desk {
             network,
             vault,
             reader: Mutex::new(reader),
+            recent,
             shutdown: Notify::new(),
             wake: OnceLock::new(),
             is_first_start,
@@ -169,8 +171,9 @@ impl Desk {
     }
 }
 
-fn spawn_core(home: &Home, vault: &Arc<Vault>) -> Result<DeskCore, ErrorBody> {
+fn spawn_core(home: &Home, vault: &Arc<Vault>) -> Result<(DeskCore, RecentBodies), ErrorBody> {
     let store = open_store(home, vault)?;
+    let recent = store.recent_bodies();
     let signer = Arc::clone(vault);
     let options = CoreOptions {
         store,
@@ -186,8 +189,9 @@ fn spawn_core(home: &Home, vault: &Arc<Vault>) -> Result<DeskCore, ErrorBody> {
             sign: Box::new(move |digest| signer.sign_digest(digest)),
         }),
     };
-    Core::spawn(options, engine::ADAPTERS)
-        .map_err(|error| ErrorBody::new("log_not_opened", error.to_string()))
+    let core = Core::spawn(options, engine::ADAPTERS)
+        .map_err(|error| ErrorBody::new("log_not_opened", error.to_string()))?;
+    Ok((core, recent))
 }
 
 /// The engine's rows in the store's words.
@@ -266,6 +270,9 @@ impl Inner {
 
     /// The bytes of a body; one that was forgotten is an error.
     pub async fn body(self: &Arc<Self>, reference: &BodyRef) -> Result<Arc<[u8]>, ErrorBody> {
+        if let Some(bytes) = self.recent.get(reference) {
+            return Ok(bytes);
+        }
         let reference = reference.clone();
         self.read(move |reader| {
             let body = reader.body(&reference).map_err(storage::error)?;

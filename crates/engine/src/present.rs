@@ -174,7 +174,7 @@ fn jobs(state: &State) -> Vec<Arc<JobView>> {
     let rank = |key: &JobKey| {
         (state.timelines.is_over(key), std::cmp::Reverse(state.timelines.updated_at(key)))
     };
-    keys.sort_by_key(rank);
+    keys.sort_by_cached_key(rank);
     keys.iter().filter_map(|key| job(state, key)).take(LIST).map(Arc::new).collect()
 }
 

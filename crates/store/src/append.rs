@@ -56,6 +56,7 @@ impl Store {
         stage.views(batch)?;
         let Stage { tips, next_stream_id, last_position, frontier, .. } = stage;
         transaction.commit()?;
+        self.recent.keep(&batch.bodies);
         let first_position = self.last_position + 1;
         self.remember(tips);
         self.next_stream_id = next_stream_id;

@@ -14,6 +14,7 @@ mod error;
 mod export;
 mod kv;
 mod reader;
+mod recent;
 mod rows;
 mod schema;
 mod snapshots;
@@ -28,6 +29,7 @@ pub use reader::{
     Counts, EventDetail, EventQuery, EventRow, KeptRow, Order, Page, Reader, ViewPosition,
     ViewQuery,
 };
+pub use recent::RecentBodies;
 pub use rows::{
     Batch, Committed, CursorUpdate, Head, NewEvent, OutboxEntry, OutboxRow, Retry, ViewRow,
 };

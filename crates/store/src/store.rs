@@ -16,6 +16,7 @@ use crate::{
     chain, checkpoints,
     error::{OpenError, ReadError},
     reader::Reader,
+    recent::RecentBodies,
     rows::{Head, OutboxEntry},
     schema,
 };
@@ -37,6 +38,7 @@ pub struct Store {
     pub(crate) last_position: u64,
     pub(crate) frontier: Frontier,
     pub(crate) next_stream_id: i64,
+    pub(crate) recent: RecentBodies,
     /// Heads of streams that were touched lately; bounded, see [`Store::remember`].
     pub(crate) tips: HashMap<StreamId, Tip>,
 }
@@ -71,6 +73,7 @@ impl Store {
             last_position: 0,
             frontier: Frontier::default(),
             next_stream_id: 1,
+            recent: RecentBodies::default(),
             tips: HashMap::new(),
         };
         std::fs::create_dir_all(store.blobs_dir())?;
@@ -215,6 +218,11 @@ impl Store {
     /// A read-only connection of its own, for another thread.
     pub fn reader(&self) -> Result<Reader, ReadError> {
         Reader::beside(&self.path, Some(self.seal.clone()))
+    }
+
+    /// Bodies that this store wrote lately, for readers that come right after the commit.
+    pub fn recent_bodies(&self) -> RecentBodies {
+        self.recent.clone()
     }
 
     pub(crate) fn blobs_dir(&self) -> PathBuf {

@@ -25,6 +25,7 @@ impl Store {
     /// tells of it is recorded by the caller, before. Doing it again changes nothing; `false` where
     /// it was gone already.
     pub fn forget(&mut self, reference: &BodyRef) -> Result<bool, AppendError> {
+        self.recent.forget(reference);
         self.connection.execute_batch("PRAGMA secure_delete = ON")?;
         let forgotten = self.connection.execute(
             "UPDATE bodies SET forgotten = 1, sealed = NULL WHERE hash = ?1 AND forgotten = 0",

@@ -23,7 +23,7 @@ pub(crate) mod tags;
 mod template;
 
 pub use announce::{Announcement, OfferLine};
-pub use check::{EventFault, check, parse, verify};
+pub use check::{EventFault, check, parse, parse_kept, verify};
 pub use deletion::Deletion;
 pub use feedback::{Feedback, FeedbackTerms, Status};
 pub use relays::{publishable, same_relay};

@@ -167,7 +167,7 @@ impl Publish {
     ) -> Result<Template, BuildError> {
         let json = request.ok_or_else(|| BuildError::Request("it is gone".to_owned()))?;
         let broken = |fault: &dyn std::fmt::Display| BuildError::Request(fault.to_string());
-        let event = codec::parse(json).map_err(|fault| broken(&fault))?;
+        let event = codec::parse_kept(json).map_err(|fault| broken(&fault))?;
         let parsed = JobRequest::parse(&event).map_err(|fault| broken(&fault))?;
         let payload = match result {
             ResultRef::Blob(blob) => Payload::Blob(blob.clone()),

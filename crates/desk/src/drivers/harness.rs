@@ -185,7 +185,7 @@ async fn run(
     let kind = kinds::find(execute.kind)
         .ok_or_else(|| failed(format!("kind {} is not known here", execute.kind)))?;
     let json = desk.body(&execute.request).await?;
-    let event = codec::parse(&json).map_err(|fault| failed(fault.to_string()))?;
+    let event = codec::parse_kept(&json).map_err(|fault| failed(fault.to_string()))?;
     let request = JobRequest::parse(&event).map_err(|fault| failed(fault.to_string()))?;
     let plain = request_without_blobs(&request.terms)?;
     kind.validate(&plain, &kinds::Caps::default()).map_err(|refusal| failed(refusal.message))?;
