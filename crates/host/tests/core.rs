@@ -5,7 +5,7 @@ use domain::{
     Delivery, EffectId, Emit, Machine, Recorded, RepeatClass, Step, StreamId, Timestamp,
     machine::Effect,
 };
-use host::{Core, CoreOptions};
+use host::{Core, CoreOptions, core::AskError};
 use serde::{Deserialize, Serialize};
 use std::{path::Path, time::Duration};
 use store::{OpenOptions, Store};
@@ -21,12 +21,15 @@ struct Shop {
 enum Input {
     Order(String),
     Arrived(String),
+    /// An order and a count that no event can carry where it is 2^53 or more.
+    Bulk(u64),
 }
 
 domain::events! {
     pub enum ShopEvent {
         "shop.ordered" 1 => Ordered(Ordered);
         "shop.arrived" 1 => Arrived(Arrived);
+        "shop.bulk" 1 => Bulk(Bulk);
     }
 }
 
@@ -38,6 +41,11 @@ pub struct Ordered {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Arrived {
     what: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bulk {
+    count: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -70,6 +78,18 @@ impl Machine for Shop {
                 .answer(self.ordered + 1),
             Input::Arrived(what) => Step::nothing()
                 .emit(Emit::new(StreamId::of("order", what), Arrived { what: what.clone() })),
+            // The first event could be recorded, the second follows it in the same stream.
+            Input::Bulk(count) => {
+                let stream = StreamId::named("bulk");
+                let what = format!("bulk {count}");
+                Step::nothing()
+                    .emit(
+                        Emit::new(stream.clone(), Ordered { what: what.clone() })
+                            .effect(Parcel { what }),
+                    )
+                    .emit(Emit::new(stream, Bulk { count: *count }))
+                    .answer(*count)
+            }
         }
     }
 
@@ -77,6 +97,7 @@ impl Machine for Shop {
         match event.data {
             ShopEvent::Ordered(_) => self.ordered += 1,
             ShopEvent::Arrived(_) => self.arrived += 1,
+            ShopEvent::Bulk(ref bulk) => self.ordered += bulk.count,
             ShopEvent::Unknown(_) => {}
         }
     }
@@ -181,5 +202,49 @@ async fn an_adapter_that_takes_nothing_stops_the_door_and_not_the_loop() {
     }
     flood.await.unwrap();
     until(&core, Shop { ordered: 20_001, arrived: 20_001 }).await;
+    core.shutdown().await;
+}
+
+const BEYOND: u64 = 1 << 53;
+
+#[tokio::test]
+async fn what_no_event_can_carry_ends_its_own_input_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let core = spawn(dir.path());
+    let mut post = core.effects("post").unwrap();
+    core.ask(Input::Order("tea".into())).await.unwrap();
+    let tea = post.next().await.unwrap();
+    // One batch: a good input, a fact and a command that cannot be recorded, and a good input.
+    let bad_fact = Delivery::of_effect(tea.id.clone(), Input::Bulk(BEYOND));
+    let (_, _, refused, after) = tokio::join!(
+        core.ask(Input::Order("before".into())),
+        core.deliver(bad_fact),
+        core.ask(Input::Bulk(BEYOND)),
+        core.ask(Input::Order("after".into())),
+    );
+    let refused = refused.unwrap_err();
+    assert!(
+        matches!(&refused, AskError::NotRecorded(why) if why.code == "not_recorded"
+            && why.message.contains("shop.bulk")),
+        "{refused:?}"
+    );
+    assert_eq!(after.unwrap(), Some(3), "the ones beside it went on");
+    // The stream goes on where it was: neither of the dropped step's events is in it.
+    assert_eq!(core.ask(Input::Bulk(5)).await.unwrap(), Some(5));
+    until(&core, Shop { ordered: 9, arrived: 0 }).await;
+    assert!(core.failure().borrow().is_none());
+    for expected in ["before", "after", "bulk 5"] {
+        assert_eq!(post.next().await.unwrap().effect.what, expected);
+    }
+    core.shutdown().await;
+    let store = open(dir.path());
+    assert_eq!(store.last_position(), 5);
+    let waiting: Vec<_> = store.outbox_pending().unwrap().into_iter().map(|row| row.id).collect();
+    assert_eq!(waiting.first(), Some(&tea.id), "its outcome is not known: it is asked again");
+    drop(store);
+    let core = spawn(dir.path());
+    assert_eq!(**core.view().borrow(), Shop { ordered: 9, arrived: 0 }, "memory was as the log");
+    let again = core.effects("post").unwrap().next().await.unwrap();
+    assert!(again.resumed && again.id == tea.id);
     core.shutdown().await;
 }

@@ -1,6 +1,7 @@
 //! The facts pump: what the backend saw goes into the log; only then is it acknowledged.
 
 use domain::Msat;
+use host::core::AskError;
 use std::{sync::Arc, time::Duration};
 use wallet::{
     Fact, Input, Reply,
@@ -25,8 +26,9 @@ pub async fn run<B: Backend>(house: Arc<House<B>>, backend: Arc<B>) {
             tracing::error!(%error, "no more facts are taken");
             return;
         }
-        // An answer comes after the commit; without one the fact comes again.
-        if house.core.ask(Input::Fact(fact)).await.is_err() {
+        // An answer comes after the commit; without one the fact comes again. What the log can't
+        // hold was said loudly by the loop, and would never be otherwise.
+        if let Err(AskError::Stopped(_)) = house.core.ask(Input::Fact(fact)).await {
             return;
         }
         while let Err(error) = house.with(Backend::acknowledge).await.and_then(|done| {

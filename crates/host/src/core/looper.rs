@@ -1,8 +1,8 @@
 //! The loop itself, on its own thread: it alone owns the machine and the store's writer.
 
 use domain::{
-    Delivery, EffectId, Emit, Envelope, ErrorBody, Machine, Recorded, StreamId, Timestamp,
-    event::Link, machine::Effect,
+    Body, Delivery, EffectId, Emit, Envelope, ErrorBody, EventData, Machine, Recorded, StreamId,
+    Timestamp, event::Link, machine::Effect,
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -16,8 +16,8 @@ use tokio::{
 };
 
 use super::{
-    Asker, CoreOptions, Effects, Fold, LastEvent, LogHead, Message, Pending, Signer, StartError,
-    outgoing::Outgoing,
+    Answered, Asker, CoreOptions, Effects, Fold, LastEvent, LogHead, Message, Pending, Signer,
+    StartError, outgoing::Outgoing,
 };
 use crate::{clock, faults};
 
@@ -67,7 +67,7 @@ struct Rest<M: Machine, V> {
 }
 
 /// Who asked, and what is answered after the commit.
-type Answer<M> = (Asker<M>, Option<<M as Machine>::Reply>);
+type Answer<M> = (Asker<M>, Answered<M>);
 
 /// An input and who waits for its answer.
 type Asked<M> = (Delivery<<M as Machine>::Input>, Option<Asker<M>>);
@@ -78,6 +78,21 @@ struct Decided<M: Machine> {
     effects: Vec<Pending<M::Effect>>,
     answers: Vec<Answer<M>>,
     last_position: u64,
+}
+
+/// What became of one step's events before any was applied.
+enum Linked<M: Machine> {
+    Whole(Vec<Chained<M>>),
+    /// Why one of them can't be recorded, so that none is.
+    Not(ErrorBody),
+}
+
+/// One event with its place in its stream, its bodies, and its effects as the outbox keeps them.
+struct Chained<M: Machine> {
+    new: NewEvent,
+    recorded: Recorded<M::Event>,
+    bodies: Vec<Body>,
+    effects: Vec<(OutboxRow, M::Effect)>,
 }
 
 impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
@@ -210,67 +225,77 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
         };
         for (delivery, answer) in inputs.drain(..) {
             let step = self.machine.decide(&delivery.input, now);
-            for emit in step.emits {
-                self.record(emit, delivery.acknowledges.as_ref(), now, &mut decided)?;
-            }
-            if let Some(effect) = delivery.acknowledges {
-                decided.batch.acknowledged.push(effect);
-            }
+            let answered = match self.link(step.emits, delivery.acknowledges.as_ref(), now)? {
+                Linked::Whole(links) => {
+                    for link in links {
+                        self.record(link, &mut decided);
+                    }
+                    if let Some(effect) = delivery.acknowledges {
+                        decided.batch.acknowledged.push(effect);
+                    }
+                    Ok(step.reply)
+                }
+                Linked::Not(error) => Err(self.pass_over(delivery.acknowledges, error)),
+            };
             if let Some(answer) = answer {
-                decided.answers.push((answer, step.reply));
+                decided.answers.push((answer, answered));
             }
         }
         Ok(decided)
     }
 
-    /// Chains one event, applies it, and adds it to the batch.
-    fn record(
+    /// Chains the events of one step without applying any. One that has no canonical form refuses
+    /// the whole step: memory and the heads are as they were, and the other inputs go on.
+    fn link(
         &mut self,
-        emit: Emit<M>,
+        emits: Vec<Emit<M>>,
         cause: Option<&EffectId>,
         at: Timestamp,
-        decided: &mut Decided<M>,
-    ) -> Result<(), ErrorBody> {
-        let Emit { stream, event, bodies, effects } = emit;
-        let before = self.head(&stream)?;
-        let (seq, prev) = (before.seq + 1, before.hash);
-        let references: Vec<_> = bodies.iter().map(|body| body.reference.clone()).collect();
-        let link =
-            Link { stream: &stream, seq, prev, at, bodies: &references, cause, data: &event };
-        let canonical = link
-            .canonical()
-            .map_err(|error| ErrorBody::new("event_not_canonical", error.to_string()))?;
-        let new = NewEvent::new(stream.clone(), seq, canonical);
-        let hash = new.hash();
-        let recorded = Recorded {
-            stream: stream.clone(),
-            seq,
-            at,
-            bodies: references,
-            cause: cause.cloned(),
-            prev,
-            hash,
-            data: event,
-        };
+    ) -> Result<Linked<M>, ErrorBody> {
+        let mut links: Vec<Chained<M>> = Vec::with_capacity(emits.len());
+        for emit in emits {
+            let same = links.iter().rev().find(|link| link.recorded.stream == emit.stream);
+            let before = match same {
+                Some(link) => link.new.head(),
+                None => self.head(&emit.stream)?,
+            };
+            match chained(emit, before, cause, at) {
+                Ok(link) => links.push(link),
+                Err(error) => return Ok(Linked::Not(error)),
+            }
+        }
+        Ok(Linked::Whole(links))
+    }
+
+    /// An input that the log cannot hold: nobody is told that it happened. The effect that it would
+    /// have finished stays in the outbox for the next start, and is not waited for in this one.
+    fn pass_over(&mut self, effect: Option<EffectId>, error: ErrorBody) -> ErrorBody {
+        let acknowledges = effect.as_ref().map(ToString::to_string);
+        tracing::error!(
+            code = %error.code, message = %error.message, acknowledges,
+            "what one input led to cannot be recorded; that input was passed over"
+        );
+        if let Some(effect) = effect {
+            self.unfinished.remove(&effect);
+        }
+        error
+    }
+
+    /// Applies one chained event, and adds it to the batch.
+    fn record(&mut self, link: Chained<M>, decided: &mut Decided<M>) {
+        let Chained { new, recorded, bodies, effects } = link;
         self.machine.apply(&recorded);
         decided.last_position += 1;
         decided.batch.view_rows.extend((self.options.project)(&self.machine, &recorded));
         decided.batch.bodies.extend(bodies);
-        for (index, effect) in (0..).zip(effects) {
-            let id = EffectId { stream: stream.clone(), seq, index };
-            decided.batch.outbox.push(OutboxRow {
-                id: id.clone(),
-                adapter: effect.adapter(),
-                class: effect.repeat_class(),
-                json: serde_json::to_string(&effect)
-                    .map_err(|error| ErrorBody::new("effect_not_json", error.to_string()))?,
-            });
+        for (row, effect) in effects {
+            let id = row.id.clone();
+            decided.batch.outbox.push(row);
             decided.effects.push(Pending { id, effect, resumed: false });
         }
-        self.grown.insert(stream, new.head());
+        self.grown.insert(recorded.stream.clone(), new.head());
         decided.batch.events.push(new);
         self.last_event = Some(recorded);
-        Ok(())
     }
 
     fn head(&mut self, stream: &StreamId) -> Result<Head, ErrorBody> {
@@ -377,6 +402,41 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
         tracing::error!(code = %error.code, message = %error.message, "the event log could not be written; nothing more is done");
         self.failure.send_replace(Some(error));
     }
+}
+
+fn chained<M: Machine>(
+    emit: Emit<M>,
+    before: Head,
+    cause: Option<&EffectId>,
+    at: Timestamp,
+) -> Result<Chained<M>, ErrorBody> {
+    let Emit { stream, event, bodies, effects } = emit;
+    let (seq, prev) = (before.seq + 1, before.hash);
+    let references: Vec<_> = bodies.iter().map(|body| body.reference.clone()).collect();
+    let link = Link { stream: &stream, seq, prev, at, bodies: &references, cause, data: &event };
+    let not_recorded = |what: &str, error: &dyn std::fmt::Display| {
+        let text = format!("{what} cannot be recorded ({error}); nothing of this input was done.");
+        ErrorBody::new("not_recorded", text)
+    };
+    let canonical = link.canonical().map_err(|error| not_recorded(event.type_name(), &error))?;
+    let effects = (0..)
+        .zip(effects)
+        .map(|(index, effect)| {
+            let row = OutboxRow {
+                id: EffectId { stream: stream.clone(), seq, index },
+                adapter: effect.adapter(),
+                class: effect.repeat_class(),
+                json: serde_json::to_string(&effect)
+                    .map_err(|error| not_recorded("an effect", &error))?,
+            };
+            Ok((row, effect))
+        })
+        .collect::<Result<_, ErrorBody>>()?;
+    let new = NewEvent::new(stream.clone(), seq, canonical);
+    let hash = new.hash();
+    let cause = cause.cloned();
+    let recorded = Recorded { stream, seq, at, bodies: references, cause, prev, hash, data: event };
+    Ok(Chained { new, recorded, bodies, effects })
 }
 
 fn load_snapshot<M: Machine>(store: &Store, schema: &'static str) -> Result<(M, u64), StartError> {

@@ -48,8 +48,11 @@ pub type LastEvent<M> = Recorded<<M as Machine>::Event>;
 /// The effects of each adapter, until it takes them.
 type Untaken<M> = HashMap<&'static str, Effects<<M as Machine>::Effect>>;
 
+/// What an input came to: the machine's reply, or why nothing of it could be recorded.
+pub(crate) type Answered<M> = Result<Option<<M as Machine>::Reply>, ErrorBody>;
+
 /// Who waits for an answer.
-pub(crate) type Asker<M> = oneshot::Sender<Option<<M as Machine>::Reply>>;
+pub(crate) type Asker<M> = oneshot::Sender<Answered<M>>;
 
 /// What a core is made of.
 pub struct CoreOptions<M: Machine, V> {
@@ -71,6 +74,25 @@ pub struct Stopped;
 impl From<Stopped> for ErrorBody {
     fn from(stopped: Stopped) -> Self {
         Self::new("stopped", stopped.to_string()).hint("Start it again with `pilothouse up`.")
+    }
+}
+
+/// Why an input has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// What it leads to has no place in the log: nothing of it was done, and the loop goes on.
+    #[error("{0}")]
+    NotRecorded(ErrorBody),
+}
+
+impl From<AskError> for ErrorBody {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Stopped(stopped) => stopped.into(),
+            AskError::NotRecorded(body) => body,
+        }
     }
 }
 
@@ -147,27 +169,11 @@ impl<M: Machine, V: Send + Sync + 'static> Core<M, V> {
     }
 
     /// Brings a command and waits for its answer, which comes after its commit.
-    pub async fn ask(&self, input: M::Input) -> Result<Option<M::Reply>, Stopped> {
+    pub async fn ask(&self, input: M::Input) -> Result<Option<M::Reply>, AskError> {
         let (answer, answered) = oneshot::channel();
         let message = Message::Input(Delivery::new(input), Some(answer));
         self.inbox.send(message).await.map_err(|_| Stopped)?;
-        answered.await.map_err(|_| Stopped)
-    }
-
-    /// The same without waiting for room: a full inbox is an answer too.
-    pub fn try_ask(
-        &self,
-        input: M::Input,
-    ) -> Result<oneshot::Receiver<Option<M::Reply>>, ErrorBody> {
-        let (answer, answered) = oneshot::channel();
-        let message = Message::Input(Delivery::new(input), Some(answer));
-        match self.inbox.try_send(message) {
-            Ok(()) => Ok(answered),
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                Err(ErrorBody::new("busy", "Too much is waiting; nothing was done.").retryable())
-            }
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(Stopped.into()),
-        }
+        answered.await.map_err(|_| Stopped)?.map_err(AskError::NotRecorded)
     }
 
     /// The newest view and its changes.
