@@ -3,4 +3,6 @@
 pub mod crash;
 pub mod desk;
 pub mod programs;
+pub mod screen;
 pub mod sim;
+pub mod usage;

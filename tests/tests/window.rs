@@ -4,36 +4,20 @@
 
 use scenarios::{
     desk::Desk,
-    programs::{Running, desk_command, finish, tool, until},
+    programs::{desk_command, finish, tool, until},
+    screen::Screen,
 };
-use std::{io::Read, path::Path, process::Stdio, time::Duration};
+use std::{path::Path, process::Stdio, time::Duration};
 
 const WITHIN: Duration = Duration::from_secs(30);
 
-/// A virtual screen on a free display number, which Xvfb chooses itself.
-struct Screen {
-    display: String,
-    _running: Running,
-}
+/// The screen as xdotool and ImageMagick see it.
+struct Seen(Screen);
 
-impl Screen {
-    fn start() -> Self {
-        let mut command = tool("Xvfb").unwrap();
-        command.args(["-displayfd", "1", "-screen", "0", "1280x900x24", "-nolisten", "tcp"]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut running = Running::spawn(&mut command).unwrap();
-        let mut pipe = running.child.stdout.take().unwrap();
-        let (mut number, mut byte) = (String::new(), [0]);
-        while pipe.read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {
-            number.push(char::from(byte[0]));
-        }
-        assert!(!number.is_empty(), "Xvfb found no free display");
-        Self { display: format!(":{number}"), _running: running }
-    }
-
+impl Seen {
     fn tool(&self, name: &str, args: &[&str]) -> anyhow::Result<String> {
         let mut command = tool(name)?;
-        command.args(args).env("DISPLAY", &self.display);
+        command.args(args).env("DISPLAY", &self.0.display);
         Ok(finish(&mut command, WITHIN)?.ok()?.stdout)
     }
 
@@ -63,12 +47,12 @@ impl Screen {
 
 #[test]
 fn the_window_goes_online_sells_and_closes() {
-    let screen = Screen::start();
+    let screen = Seen(Screen::start("1280x900").unwrap());
     let dir = tempfile::tempdir().unwrap();
     let mut desk = Desk::new(dir.path().join("home"));
     let mut command = desk_command().unwrap();
     command.args(["--json", "--home"]).arg(&desk.home).arg("up");
-    command.env("DISPLAY", &screen.display).env_remove("WAYLAND_DISPLAY").stdin(Stdio::null());
+    command.env("DISPLAY", &screen.0.display).env_remove("WAYLAND_DISPLAY").stdin(Stdio::null());
     desk.start_as(&mut command).unwrap();
     let window = screen.window();
     desk.wait("wallet=ready", 60).unwrap();

@@ -1,5 +1,6 @@
 //! The habits of the house as commands: `cargo xtask layers|tidy|ci|replay|bench|crash|soak`.
 
+mod bench;
 mod ci;
 mod finding;
 mod house;
@@ -40,14 +41,14 @@ enum Task {
         list: bool,
     },
     /// Steps through a history that the simulation saved.
-    Replay { file: PathBuf },
-    /// Builds release and runs a benchmark of the program itself.
-    Bench {
-        #[arg(value_enum)]
-        what: programs::Bench,
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        rest: Vec<String>,
+    Replay {
+        file: PathBuf,
+        /// Stops before this step.
+        #[arg(long, value_name = "STEP")]
+        until: Option<usize>,
     },
+    /// Builds release and measures: everything, or one thing.
+    Bench(bench::Bench),
     /// The crash matrix in full: the real processes, killed at every committed step.
     Crash {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -80,8 +81,8 @@ fn run(task: Task) -> anyhow::Result<()> {
             Ok(())
         }
         Task::Ci { only, list: false } => ci::run(&root, &only),
-        Task::Replay { file } => programs::replay(&root, &file),
-        Task::Bench { what, rest } => programs::bench(&root, what, &rest),
+        Task::Replay { file, until } => programs::replay(&root, &file, until),
+        Task::Bench(bench) => bench::run(&root, &bench),
         Task::Crash { rest } => programs::scenario(&root, "crash", &rest),
         Task::Soak { rest } => programs::scenario(&root, "soak", &rest),
     }
