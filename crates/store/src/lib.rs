@@ -22,7 +22,7 @@ mod store;
 mod upkeep;
 mod verify;
 
-pub use copy::{copy_database, use_write_ahead_log};
+pub use copy::copy_database;
 pub use error::{AppendError, OpenError, ReadError, StorageError};
 pub use kv::{KeyValues, KvKey};
 pub use reader::{

@@ -147,7 +147,9 @@ fn join_error(error: &JoinError) -> ErrorBody {
         JoinError::NotFunded | JoinError::NotUsable => {
             ErrorBody::new("channel_not_usable", text).retryable().exit(ExitCode::TimedOut)
         }
-        JoinError::Desks(_) | JoinError::Counterparty(_) => ErrorBody::new("practice_failed", text),
+        JoinError::NoRelay(_) | JoinError::Desks(_) | JoinError::Counterparty(_) => {
+            ErrorBody::new("practice_failed", text)
+        }
     }
 }
 

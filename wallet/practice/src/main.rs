@@ -66,13 +66,18 @@ async fn run(arguments: Arguments) -> ExitCode {
         }
     };
     println!("{}", practice.address().display());
-    tokio::select! {
-        () = practice.asked_to_stop() => {}
-        () = ending::signalled() => {}
-        () = parent_gone(watched) => {}
-    }
+    let outcome = tokio::select! {
+        () = practice.asked_to_stop() => ExitCode::SUCCESS,
+        () = ending::signalled() => ExitCode::SUCCESS,
+        () = parent_gone(watched) => ExitCode::SUCCESS,
+        error = practice.failed() => {
+            eprintln!("pilothouse-practice: {error}");
+            tracing::error!(%error, "the practice network ends");
+            ExitCode::FAILURE
+        }
+    };
     practice.stop().await;
-    ExitCode::SUCCESS
+    outcome
 }
 
 async fn parent_gone(watched: bool) {

@@ -207,6 +207,14 @@ impl Practice {
         asked(&mut stop).await;
     }
 
+    /// Waits until the network cannot go on, and says why.
+    pub async fn failed(&self) -> CounterpartyError {
+        match self.counterparty() {
+            Some(counterparty) => counterparty.failed().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Stops everything in order; what was acknowledged is on disk anyhow.
     pub async fn stop(self) {
         let Self { running, control, _lock } = self;
@@ -253,7 +261,7 @@ async fn start_lightning(
     let server = Arc::new(RpcServer::new(Arc::clone(&chain), &credentials));
     let (stop_rpc, stopping) = watch::channel(false);
     let serving_rpc = tokio::spawn(http::serve(listener, server, RPC_CONNECTIONS, stopping));
-    // The node opens its port by itself; this only waits until it is free, or names who has it not.
+    // The counterparty opens its port by itself; this waits until it is free, or says that it is not.
     drop(listen("counterparty", ports.lightning).await?);
     let setup = CounterpartySetup {
         dir: home.dir("counterparty")?,

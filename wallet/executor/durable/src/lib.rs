@@ -4,13 +4,15 @@
 //! in between. Killed between the two, it finds the manager behind at its next start and
 //! force-closes the channel. Here all writes are kept in memory until the manager's write closes
 //! the moment, then go to disk in one transaction ([`DurableStore`]); and every byte to a peer or
-//! to the chain waits until the writes before it are there ([`Gate`], [`Relay`]). So whatever the
+//! to the chain waits until the writes before it are there ([`Gate`], [`Relay`], [`Ways`]). So whatever the
 //! world has heard is on disk, and what is not on disk nobody has heard.
 
 mod gate;
 mod relay;
 mod table;
+mod ways;
 
 pub use gate::{Gate, NotWritten};
 pub use relay::{Held, Relay};
 pub use table::{DurableStore, FILE_NAME};
+pub use ways::Ways;

@@ -109,9 +109,8 @@ impl Shared {
 
     fn write(&self, key: KvKey, value: Option<Vec<u8>>) -> Result<(), io::Error> {
         let mut state = self.state();
-        if let Some(why) = &state.failed {
-            return Err(io::Error::new(io::ErrorKind::Other, why.as_str()));
-        }
+        // Once the disk refused, this still serves the node's reads, since LDK panics where a write
+        // fails: the gate is closed, so nobody hears of it, and the process is about to end.
         // What is removed is a leftover: an older state, or a closed channel's.
         let changes = value.is_some() && !state.building;
         let kind = if changes { Kind::of(&key) } else { Kind::Other };
@@ -164,6 +163,10 @@ impl Shared {
     fn next_batch(&self) -> Option<(Arc<Writes>, u64)> {
         let mut state = self.state();
         loop {
+            if state.failed.is_some() {
+                // What comes after a lost moment would not be one.
+                return None;
+            }
             let overdue = state.channel_ahead.is_some_and(|since| since.elapsed() >= LONGEST_OPEN);
             if overdue || state.ending {
                 if overdue && !state.ending {
@@ -175,7 +178,7 @@ impl Shared {
                 state.writing = Arc::new(std::mem::take(&mut state.closed));
                 return Some((Arc::clone(&state.writing), state.closed_upto));
             }
-            if state.ending || state.failed.is_some() {
+            if state.ending {
                 return None;
             }
             let waited = self.wake.wait_timeout(state, LONGEST_OPEN / 8);

@@ -1,14 +1,9 @@
 //! The peers to stay connected to: read again from `chain.json`, as their addresses may change.
 
 use domain::Network;
-use ldk_durable::{Gate, Held, Relay};
+use ldk_durable::{Gate, Ways};
 use ldk_node::{Node, bitcoin::secp256k1::PublicKey, lightning::ln::msgs::SocketAddress};
-use std::{
-    collections::HashMap,
-    io,
-    path::PathBuf,
-    sync::{Mutex, PoisonError},
-};
+use std::path::PathBuf;
 use tokio::runtime::Handle;
 
 use super::Options;
@@ -33,8 +28,7 @@ pub struct Peers {
     chain_dir: PathBuf,
     network: Network,
     runtime: Handle,
-    gate: Gate,
-    ways: Mutex<HashMap<String, Relay>>,
+    ways: Ways,
 }
 
 impl Peers {
@@ -43,8 +37,7 @@ impl Peers {
             chain_dir: options.chain_dir.clone(),
             network: options.network,
             runtime: options.runtime.clone(),
-            gate,
-            ways: Mutex::default(),
+            ways: Ways::new(gate, options.runtime.clone()),
         }
     }
 
@@ -61,8 +54,9 @@ impl Peers {
             if peer.node_id == node.node_id() || connected.iter().any(here) {
                 continue;
             }
-            let way = match self.way(&peer.address.to_string()) {
-                Ok(way) => way,
+            let target = peer.address.to_string();
+            let way = match self.runtime.block_on(self.ways.to(&target)) {
+                Ok(way) => SocketAddress::from(way),
                 Err(error) => {
                     tracing::warn!(%error, peer = text, "no relay to the peer could be started");
                     continue;
@@ -73,18 +67,6 @@ impl Peers {
                 tracing::debug!(%error, peer = text, "a peer is not reachable");
             }
         }
-    }
-
-    fn way(&self, target: &str) -> io::Result<SocketAddress> {
-        let mut ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(way) = ways.get(target) {
-            return Ok(way.address().into());
-        }
-        let relay = Relay::start(target.to_owned(), Held::Caller, self.gate.clone());
-        let relay = self.runtime.block_on(relay)?;
-        let address = relay.address().into();
-        ways.insert(target.to_owned(), relay);
-        Ok(address)
     }
 }
 

@@ -117,6 +117,11 @@ impl Desks {
         self.by_node.contains_key(node_id)
     }
 
+    /// Whether one of them listens there.
+    pub fn has_address(&self, address: &str) -> bool {
+        self.all().any(|desk| desk.address.to_string() == address)
+    }
+
     pub fn name_of(&self, node_id: &str) -> String {
         let found = node_id.parse().ok().and_then(|id: PublicKey| self.by_node.get(&id));
         found.map(|desk| desk.name.clone()).unwrap_or_default()

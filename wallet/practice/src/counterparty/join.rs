@@ -12,6 +12,8 @@ use ldk_node::{
     config::{ChannelConfig, MaxDustHTLCExposure},
 };
 use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -33,6 +35,8 @@ pub enum JoinError {
     TooMany,
     #[error("the desk's node does not answer at {address}: {source}")]
     NotReachable { address: String, source: NodeError },
+    #[error("no relay to the desk could be started: {0}")]
+    NoRelay(io::Error),
     #[error("the channel to the desk could not be opened: {0}")]
     NotOpened(NodeError),
     #[error("the desk's node closed the channel: {0}")]
@@ -76,13 +80,16 @@ impl Counterparty {
                 }
                 desks.put(desk.clone())?;
             }
+            self.ways.keep(|target| self.desks().has_address(target)).await;
             self.connect(&desk).await?;
             if self.channel_to(&node_id).is_none() {
                 self.open(&desk, &mut events).await?;
             }
             self.confirm(&node_id).await?;
         }
-        self.wait_until_usable(&node_id, &mut events).await
+        let joined = self.wait_until_usable(&node_id, &mut events).await?;
+        self.settled_on_disk().await?;
+        Ok(joined)
     }
 
     /// The desk's channel, if it has one.
@@ -90,11 +97,13 @@ impl Counterparty {
         self.node.list_channels().into_iter().find(|c| c.counterparty_node_id == *node_id)
     }
 
-    async fn connect(&self, desk: &Desk) -> Result<(), JoinError> {
-        let (node_id, address) = (desk.node_id, desk.address.clone());
-        self.on_node(move |node| node.connect(node_id, address, true))
+    pub(super) async fn connect(&self, desk: &Desk) -> Result<(), JoinError> {
+        let (node_id, address) = (desk.node_id, desk.address.to_string());
+        let way = self.ways.to(&address).await.map_err(JoinError::NoRelay)?;
+        // Not remembered by the node: the relay's port is another one next time.
+        self.on_node(move |node| node.connect(node_id, way.into(), false))
             .await?
-            .map_err(|source| JoinError::NotReachable { address: desk.address.to_string(), source })
+            .map_err(|source| JoinError::NotReachable { address, source })
     }
 
     async fn open(
@@ -103,10 +112,12 @@ impl Counterparty {
         events: &mut broadcast::Receiver<Event>,
     ) -> Result<(), JoinError> {
         self.ensure_coins().await?;
-        let (node_id, address) = (desk.node_id, desk.address.clone());
+        let node_id = desk.node_id;
         let opening = self.on_node(move |node| {
             let half_msat = CHANNEL_SAT / 2 * 1_000;
-            node.open_channel(node_id, address, CHANNEL_SAT, Some(half_msat), Some(policy()))
+            // The desk is connected. The node keeps the address, and may not call past the relay.
+            let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 1)).into();
+            node.open_channel(node_id, nowhere, CHANNEL_SAT, Some(half_msat), Some(policy()))
         });
         let id = opening.await?.map_err(JoinError::NotOpened)?;
         tracing::info!(desk = desk.name, "opening a channel to a desk");

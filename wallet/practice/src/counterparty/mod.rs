@@ -18,8 +18,9 @@ use crate::{
     stop::asked,
 };
 use desks::{Desks, DesksError};
+use ldk_durable::{Gate, NotWritten, Relay, Ways};
 use ldk_node::{Event, Node, NodeError};
-use node::NodeSetup;
+use node::{NodeSetup, Started};
 use serde::Serialize;
 use std::{
     io,
@@ -53,8 +54,10 @@ pub enum CounterpartyError {
     NotASeed { path: PathBuf },
     #[error("the system gave no randomness: {0}")]
     NoEntropy(#[from] host::entropy::NoEntropy),
-    #[error("the counterparty's database could not be prepared: {0}")]
+    #[error("the counterparty's database could not be opened: {0}")]
     Database(#[from] store::StorageError),
+    #[error(transparent)]
+    NotWritten(#[from] NotWritten),
     #[error("the counterparty node could not be built: {0}")]
     Build(#[from] ldk_node::BuildError),
     #[error("the counterparty node failed: {0}")]
@@ -101,7 +104,12 @@ pub struct ChannelStatus {
 /// The running node.
 pub struct Counterparty {
     node: Arc<Node>,
-    /// Its own threads: LDK writes to disk on them.
+    gate: Gate,
+    /// To desks that it calls.
+    ways: Ways,
+    /// To the chain, and from desks that call it.
+    _relays: [Relay; 2],
+    /// Its own threads: LDK blocks them.
     runtime: Option<Runtime>,
     chain: Arc<Mutex<Chain>>,
     treasury: Arc<Treasury>,
@@ -129,10 +137,13 @@ impl Counterparty {
         let desks = Desks::load(setup.dir.join("desks.json"))?;
         let prepared = NodeSetup::prepare(&setup, runtime.handle().clone())?;
         let building = runtime.spawn_blocking(move || prepared.build_and_start());
-        let (node, looked_before) = building.await??;
+        let Started { node, gate, looked_before, relays } = building.await??;
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let counterparty = Arc::new(Self {
             node: Arc::new(node),
+            ways: Ways::new(gate.clone(), runtime.handle().clone()),
+            gate,
+            _relays: relays,
             runtime: Some(runtime),
             chain: setup.chain,
             treasury: setup.treasury,
@@ -266,11 +277,8 @@ impl Counterparty {
                 self.desks().all().filter(|desk| !is_there(desk)).cloned().collect()
             };
             for desk in missing {
-                let name = desk.name.clone();
-                let connecting =
-                    self.on_node(move |node| node.connect(desk.node_id, desk.address, true));
-                if let Ok(Ok(())) = connecting.await {
-                    tracing::info!(desk = name, "connected to a desk again");
+                if let Ok(()) = self.connect(&desk).await {
+                    tracing::info!(desk = desk.name, "connected to a desk again");
                 }
             }
             tokio::select! {
@@ -278,6 +286,19 @@ impl Counterparty {
                 () = tokio::time::sleep(RECONNECT_EVERY) => {}
             }
         }
+    }
+
+    /// Waits until what it did and saw so far is on disk. Nobody is told of it before.
+    ///
+    /// # Errors
+    /// If the disk refused.
+    pub async fn settled_on_disk(&self) -> Result<(), CounterpartyError> {
+        Ok(self.gate.pass().await?)
+    }
+
+    /// Waits until the disk refused its state: it says nothing more and must be ended.
+    pub async fn failed(&self) -> CounterpartyError {
+        self.gate.failed().await.into()
     }
 
     /// Stops the node; its state is on disk at all times, this only ends it in order.

@@ -4,15 +4,15 @@ use super::{Counterparty, CounterpartyError, CounterpartySetup, log::ToTracing};
 use crate::chain::{Chain, Treasury};
 use bitcoin::{Amount, Network, TxOut};
 use host::home::write_private;
+use ldk_durable::{DurableStore, Gate, Held, Relay};
 use ldk_node::{
     Builder, Node,
     config::{Config, WALLET_KEYS_SEED_LEN},
-    io::sqlite_store::SQLITE_DB_FILE_NAME,
-    lightning::ln::msgs::SocketAddress,
     liquidity::LSPS2ServiceConfig,
 };
 use std::{
     io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -27,62 +27,98 @@ const LOW: Amount = Amount::from_sat(100_000_000);
 
 /// Everything needed to build the node.
 pub struct NodeSetup {
-    config: Config,
+    dir: PathBuf,
     seed: [u8; WALLET_KEYS_SEED_LEN],
     rpc_port: u16,
     rpc_user: String,
     rpc_password: String,
+    lightning_port: u16,
     runtime: Handle,
+}
+
+/// A node that runs, and the relays through which it speaks.
+pub struct Started {
+    pub node: Node,
+    pub gate: Gate,
+    /// When it last looked at the chain before, in seconds.
+    pub looked_before: Option<u64>,
+    pub relays: [Relay; 2],
 }
 
 impl NodeSetup {
     pub fn prepare(setup: &CounterpartySetup, runtime: Handle) -> Result<Self, CounterpartyError> {
         let io = |source| CounterpartyError::Io { path: setup.dir.clone(), source };
         std::fs::create_dir_all(&setup.dir).map_err(io)?;
-        let seed = load_or_make_seed(&setup.dir.join("seed"))?;
-        let listening = SocketAddress::TcpIpV4 { addr: [127, 0, 0, 1], port: setup.lightning_port };
-        let config = Config {
-            // The only network that this program knows.
-            network: Network::Regtest,
-            storage_dir_path: setup.dir.join("ldk").to_string_lossy().into_owned(),
-            listening_addresses: Some(vec![listening]),
-            ..Config::default()
-        };
         Ok(Self {
-            config,
-            seed,
+            dir: setup.dir.join("ldk"),
+            seed: load_or_make_seed(&setup.dir.join("seed"))?,
             rpc_port: setup.rpc_port,
             rpc_user: setup.rpc_user.clone(),
             rpc_password: setup.rpc_password.clone(),
+            lightning_port: setup.lightning_port,
             runtime,
         })
     }
 
-    /// Blocks until the node listens; it goes on to look at the chain by itself. Also tells when it
-    /// last looked before, in seconds.
-    pub fn build_and_start(self) -> Result<(Node, Option<u64>), CounterpartyError> {
-        let storage = PathBuf::from(&self.config.storage_dir_path);
-        let mut builder = Builder::from_config(self.config);
+    /// Blocks until desks can call; the node goes on to look at the chain by itself.
+    ///
+    /// What it says to the chain or to a desk leaves through a relay that waits for the disk, so
+    /// that no kill finds it behind what it said.
+    pub fn build_and_start(self) -> Result<Started, CounterpartyError> {
+        let path = self.dir.clone();
+        let io = |source| CounterpartyError::Io { path: path.clone(), source };
+        std::fs::create_dir_all(&self.dir).map_err(io)?;
+        let (store, gate) = DurableStore::open(&self.dir)?;
+        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let chain = local(self.rpc_port).to_string();
+        let to_chain = Relay::start(chain, Held::Caller, gate.clone());
+        let to_chain = self.runtime.block_on(to_chain).map_err(io)?;
+        let inside = local(free_port().map_err(io)?);
+        let (runtime, port) = (self.runtime.clone(), self.lightning_port);
+        let node = self.build(store, to_chain.address(), inside)?;
+        let looked_before = node.status().latest_onchain_wallet_sync_timestamp;
+        gate.built();
+        node.start()?;
+        let door = Relay::start_on(port, inside.to_string(), Held::Callee, gate.clone());
+        match runtime.block_on(door) {
+            Ok(door) => Ok(Started { node, gate, looked_before, relays: [to_chain, door] }),
+            Err(error) => {
+                let _stopped = node.stop();
+                Err(io(error))
+            }
+        }
+    }
+
+    fn build(
+        self,
+        store: DurableStore,
+        chain: SocketAddr,
+        inside: SocketAddr,
+    ) -> Result<Node, CounterpartyError> {
+        let mut builder = Builder::from_config(Config {
+            // The only network that this program knows.
+            network: Network::Regtest,
+            storage_dir_path: self.dir.to_string_lossy().into_owned(),
+            listening_addresses: Some(vec![inside.into()]),
+            ..Config::default()
+        });
         builder
             .set_runtime(self.runtime)
             .set_custom_logger(Arc::new(ToTracing))
             .set_entropy_seed_bytes(self.seed)
             .set_chain_source_bitcoind_rpc(
-                "127.0.0.1".into(),
-                self.rpc_port,
+                chain.ip().to_string(),
+                chain.port(),
                 self.rpc_user,
                 self.rpc_password,
             )
             .set_liquidity_provider_lsps2(forwards_between_private_channels());
-        // Each write of the node is synced; a write-ahead log makes that one sync instead of three.
-        std::fs::create_dir_all(&storage)
-            .map_err(|source| CounterpartyError::Io { path: storage.clone(), source })?;
-        store::use_write_ahead_log(&storage.join(SQLITE_DB_FILE_NAME))?;
-        let node = builder.build()?;
-        let looked_before = node.status().latest_onchain_wallet_sync_timestamp;
-        node.start()?;
-        Ok((node, looked_before))
+        Ok(builder.build_with_store(Arc::new(store))?)
     }
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// ldk-node forwards over unannounced channels only as a liquidity provider. The channels to desks

@@ -72,6 +72,12 @@ impl Counterparty {
     /// [`PayError::Unknown`] where the payment may still succeed; after every other one nothing
     /// was paid.
     pub async fn pay(&self, bolt11: &str) -> Result<PaymentMade, PayError> {
+        let made = self.pay_once(bolt11).await?;
+        self.settled_on_disk().await?;
+        Ok(made)
+    }
+
+    async fn pay_once(&self, bolt11: &str) -> Result<PaymentMade, PayError> {
         let invoice: Bolt11Invoice =
             bolt11.trim().parse().map_err(|error| PayError::NotAnInvoice(format!("{error}")))?;
         if invoice.currency() != Currency::Regtest {
@@ -151,6 +157,7 @@ impl Counterparty {
             node.bolt11_payment().receive(amount_msat, &description, INVOICE_EXPIRES_SECS)
         });
         let invoice = making.await??;
+        self.settled_on_disk().await?;
         Ok(InvoiceMade {
             bolt11: invoice.to_string(),
             payment_hash: hex::encode(AsRef::<[u8]>::as_ref(invoice.payment_hash())),
