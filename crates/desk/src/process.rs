@@ -35,6 +35,9 @@ pub struct Options {
     pub quiet: bool,
 }
 
+/// How long a command about offers waits for the look at this machine.
+const PROBE_WITHIN: Duration = Duration::from_secs(20);
+
 type DeskCore = Core<State, View>;
 type Wake = Arc<dyn Fn() + Send + Sync>;
 
@@ -49,6 +52,8 @@ pub struct Inner {
     pub(crate) blossom: Blossom,
     reader: Mutex<Reader>,
     recent: RecentBodies,
+    /// What this machine can execute was looked at since the start.
+    pub(crate) backends_known: watch::Sender<bool>,
     shutdown: Notify,
     wake: OnceLock<Wake>,
     /// Nothing was recorded before this start.
@@ -106,6 +111,7 @@ impl Desk {
             vault,
             reader: Mutex::new(reader),
             recent,
+            backends_known: watch::Sender::new(false),
             shutdown: Notify::new(),
             wake: OnceLock::new(),
             is_first_start,
@@ -227,12 +233,22 @@ impl Inner {
     /// Brings a command; the answer comes after its commit.
     pub async fn command(&self, command: Command) -> Result<Reply, ErrorBody> {
         let changes_offers = matches!(command, Command::OfferSet(_) | Command::OfferRemove { .. });
+        if changes_offers {
+            self.backends_looked_at().await;
+        }
         let input = drivers::submit::complete(command)?;
         let reply = self.core.ask(input).await?;
         if changes_offers {
             self.tell(Input::Fact(Fact::WalletRechecked)).await?;
         }
         Ok(reply.unwrap_or(Reply::Done))
+    }
+
+    /// An offer depends on what this machine can execute: on a new desk, that takes a moment.
+    async fn backends_looked_at(&self) {
+        let mut known = self.backends_known.subscribe();
+        let looked_at = known.wait_for(|known| *known);
+        let _answered_by_the_machine = tokio::time::timeout(PROBE_WITHIN, looked_at).await;
     }
 
     /// Until the view is this run's: nobody may read the last run's "online" and "ready". Nothing

@@ -42,6 +42,7 @@ pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody
         if desk.tell(Input::Fact(fact)).await.is_err() {
             return;
         }
+        desk.backends_known.send_replace(true);
         if desk.is_first_start {
             for offer in first_offers() {
                 if let Ok(Reply::Refused(error)) | Err(error) =
