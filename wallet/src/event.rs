@@ -20,6 +20,8 @@ domain::events! {
         "payment.invoiced" 1 => Invoiced(Invoiced);
         "payment.arrived" 1 => Arrived(Arrived);
         "payment.sent" 1 => Sent(Sent);
+        "payment.retry_planned" 1 => RetryPlanned(RetryPlanned);
+        "payment.tried_again" 1 => TriedAgain(TriedAgain);
         "payment.settled" 1 => Settled(Settled);
         "payment.failed" 1 => Failed(Failed);
         "payment.expired" 1 => Expired(Expired);
@@ -141,6 +143,20 @@ pub struct Arrived {
 /// The backend took the payment over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
+    pub key: IdempotencyKey,
+}
+
+/// A try failed for certain, with nothing on its way: the next one is due at `at`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryPlanned {
+    pub key: IdempotencyKey,
+    pub reason: String,
+    pub at: Timestamp,
+}
+
+/// The next try began, of the same invoice and so of the same payment hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriedAgain {
     pub key: IdempotencyKey,
 }
 

@@ -30,6 +30,10 @@ pub enum Input {
     Payment {
         key: IdempotencyKey,
     },
+    /// Asked right before each send: whether the payment still waits for just that.
+    MaySend {
+        key: IdempotencyKey,
+    },
     PaymentOf {
         payment_hash: PaymentHash,
     },
@@ -41,7 +45,7 @@ pub enum Input {
     },
     Summary,
     Fact(Fact),
-    /// Time passed; what has expired is noticed.
+    /// Time passed; what has expired is noticed, and what is due is tried again.
     Tick,
 }
 
@@ -61,6 +65,11 @@ pub enum Fact {
     /// The backend took the payment over; its outcome follows as another fact.
     SendTaken {
         key: IdempotencyKey,
+    },
+    /// Nothing was sent, and nothing of it is on its way; another try may find one.
+    NotSent {
+        key: IdempotencyKey,
+        reason: String,
     },
     /// The backend did not send and never will.
     SendRefused {
@@ -93,9 +102,12 @@ pub enum Fact {
         preimage: Option<Preimage>,
         fee_msat: Msat,
     },
+    /// Failed for certain: nothing of the payment is on its way any more.
     PayFailed {
         payment_hash: PaymentHash,
         reason: String,
+        /// It found no way, which may be another one soon; the payee did not refuse it.
+        no_way: bool,
     },
     ChannelPending {
         channel: String,

@@ -2,11 +2,13 @@
 //!
 //! In: `Requested → Pending (an invoice is out) → Settled | Expired`, or `Failed` where no invoice
 //! could be made. Out: `Requested → Pending → Settled | Failed`, or `Unknown` until a look-up by
-//! payment hash says which. A payment that was called over becomes `Settled` all the same when the
-//! backend shows that its money moved: the ledger follows the money.
+//! payment hash says which; a try that failed for certain may have a next one (`retry`). A payment
+//! that was called over becomes `Settled` all the same when the backend shows that its money moved:
+//! the ledger follows the money.
 
 mod facts;
 mod receive;
+mod retry;
 mod send;
 
 use domain::{Emit, ErrorBody, IdempotencyKey, Machine, Recorded, Step, Timestamp};
@@ -46,6 +48,7 @@ impl Machine for Wallet {
             Input::Pay(pay) => self.pay(node, pay, now),
             Input::Quote { bolt11 } => Step::reply(self.quote(node, bolt11, now)),
             Input::Payment { key } => Step::reply(self.tell_payment(Some(key))),
+            Input::MaySend { key } => Step::reply(self.may_send(key)),
             Input::PaymentOf { payment_hash } => {
                 Step::reply(self.tell_payment(self.by_hash.get(payment_hash)))
             }
@@ -53,7 +56,7 @@ impl Machine for Wallet {
             Input::Notices { after, count } => Step::reply(self.tell(*after, *count)),
             Input::Summary => Step::reply(Reply::Summary(Box::new(self.summary(node)))),
             Input::Fact(fact) => self.take_fact(fact, now).answer(Reply::Done),
-            Input::Tick => self.expire(now),
+            Input::Tick => self.try_again(self.expire(now), now),
         }
     }
 

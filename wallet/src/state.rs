@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
-    event::{ChannelOpened, Invoiced, Requested, Settled, Started, Terms, WalletEvent},
+    event::{
+        ChannelOpened, Invoiced, Requested, RetryPlanned, Settled, Started, Terms, WalletEvent,
+    },
     ledger::Ledger,
     wire::{Balance, Direction, NodeState, Notice, NoticeKind, Payment, PaymentState},
 };
@@ -29,6 +31,8 @@ pub struct Wallet {
     /// Payments of which the outcome is still to come.
     pub(crate) under_way: BTreeSet<IdempotencyKey>,
     pub(crate) expiries: BTreeSet<(Timestamp, IdempotencyKey)>,
+    /// Payments that are tried again, by when.
+    pub(crate) retries: BTreeSet<(Timestamp, IdempotencyKey)>,
     /// Over, and still whole here; oldest first.
     pub(crate) whole: VecDeque<IdempotencyKey>,
     /// Channels that count, and what will be ours in those that do not yet.
@@ -64,6 +68,10 @@ pub(crate) struct Entry {
     pub max_fee_msat: Msat,
     /// Locked for us and not taken yet.
     pub arrived_msat: Option<Msat>,
+    /// Tries that failed for certain.
+    pub failed_tries: u32,
+    /// Between two tries: when the next one is due. Nothing is on its way meanwhile.
+    pub retry_at: Option<Timestamp>,
     pub cursor: u64,
 }
 
@@ -213,6 +221,8 @@ impl Wallet {
             WalletEvent::OutcomeUnknown(unknown) => {
                 self.becomes(&unknown.key, PaymentState::Unknown, Some(&unknown.reason), at);
             }
+            WalletEvent::RetryPlanned(planned) => self.retry_planned(planned, at),
+            WalletEvent::TriedAgain(again) => self.no_retry(&again.key),
             WalletEvent::Settled(settled) => self.settled(settled, at),
             WalletEvent::Failed(failed) => {
                 self.becomes(&failed.key, PaymentState::Failed, Some(&failed.reason), at);
@@ -273,6 +283,8 @@ impl Wallet {
             terms: terms_digest(*amount_msat, memo, terms),
             max_fee_msat,
             arrived_msat: None,
+            failed_tries: 0,
+            retry_at: None,
             cursor: 0,
         };
         self.payments.insert(key.clone(), entry);
@@ -300,6 +312,7 @@ impl Wallet {
 
     fn settled(&mut self, settled: &Settled, at: Timestamp) {
         let Settled { key, direction, payment_hash, preimage, amount_msat, fee_msat } = settled;
+        self.no_retry(key);
         let entry = self.payments.entry(key.clone()).or_insert_with(|| {
             self.by_time.insert((at, key.clone()));
             self.by_hash.insert(*payment_hash, key.clone());
@@ -323,6 +336,23 @@ impl Wallet {
         self.balance_changed(at);
     }
 
+    fn retry_planned(&mut self, planned: &RetryPlanned, at: Timestamp) {
+        let RetryPlanned { key, reason, at: due } = planned;
+        self.becomes(key, PaymentState::Requested, Some(reason), at);
+        if let Some(entry) = self.payments.get_mut(key) {
+            entry.failed_tries += 1;
+            entry.retry_at = Some(*due);
+            self.retries.insert((*due, key.clone()));
+        }
+    }
+
+    fn no_retry(&mut self, key: &IdempotencyKey) {
+        let planned = self.payments.get_mut(key).and_then(|entry| entry.retry_at.take());
+        if let Some(due) = planned {
+            self.retries.remove(&(due, key.clone()));
+        }
+    }
+
     fn becomes(
         &mut self,
         key: &IdempotencyKey,
@@ -330,6 +360,7 @@ impl Wallet {
         detail: Option<&str>,
         at: Timestamp,
     ) {
+        self.no_retry(key);
         if let Some(entry) = self.payments.get_mut(key) {
             entry.payment.state = state;
             entry.payment.detail = detail.map(str::to_owned);
@@ -421,6 +452,8 @@ fn uninvited(settled: &Settled, at: Timestamp) -> Entry {
         terms: Sha256Hash([0; 32]),
         max_fee_msat: Msat::ZERO,
         arrived_msat: None,
+        failed_tries: 0,
+        retry_at: None,
         cursor: 0,
     }
 }

@@ -18,6 +18,8 @@ pub struct InvoiceRequest {
 pub enum SendAnswer {
     /// On its way; the outcome comes as a fact.
     Taken,
+    /// Not sent, and nothing of it is on its way: no way was found, or none that is open now.
+    NotSent(String),
     /// Not sent, and it never will be by this call.
     Refused(String),
     /// The backend has or may have it already: look it up.
@@ -56,7 +58,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Makes an invoice of this hash. Again for the same hash is the same promise.
     fn make_invoice(&self, request: &InvoiceRequest) -> Result<String, BackendError>;
 
-    /// Pays. At most once per payment hash, however often it is called.
+    /// Pays. What is on its way or has arrived is not paid again, however often this is called; a
+    /// payment whose last try failed for certain is tried again, and its record is the new try's.
     fn send(&self, bolt11: &str, max_fee: Msat) -> SendAnswer;
 
     /// What became of a payment, in or out.

@@ -149,7 +149,8 @@ async fn send<B: Backend>(
     loop {
         if look_first {
             match house.with(move |backend| backend.look_up(&payment_hash)).await {
-                Ok(Found::Nothing) => {}
+                // After a failure nothing is on its way; whether it is tried again is asked below.
+                Ok(Found::Nothing | Found::Failed { .. }) => {}
                 Ok(found) => return Fact::LookedUp { key, found },
                 Err(_) => {
                     rest(&mut pause).await;
@@ -159,13 +160,18 @@ async fn send<B: Backend>(
         }
         if timeout(PAYMENT_WAITS, house.ready()).await.is_err() {
             let reason = "No channel can send a payment now. Nothing was sent.".into();
-            return Fact::SendRefused { key, reason };
+            return Fact::NotSent { key, reason };
+        }
+        let sending = house.sending.lock().await;
+        if house.ask(Input::MaySend { key: key.clone() }).await.is_err() {
+            return Fact::EffectDone;
         }
         let text = bolt11.clone();
-        match house.with(move |backend| backend.send(&text, max_fee)).await {
-            Ok(SendAnswer::Taken) => {
-                return Fact::SendTaken { key };
-            }
+        let answer = house.with(move |backend| backend.send(&text, max_fee)).await;
+        drop(sending);
+        match answer {
+            Ok(SendAnswer::Taken) => return Fact::SendTaken { key },
+            Ok(SendAnswer::NotSent(reason)) => return Fact::NotSent { key, reason },
             Ok(SendAnswer::Refused(reason)) => return Fact::SendRefused { key, reason },
             Ok(SendAnswer::Unclear(reason)) => return Fact::SendUnclear { key, reason },
             Ok(SendAnswer::NotNow(reason)) => {
@@ -191,6 +197,7 @@ async fn look_up<B: Backend>(
 ) {
     let mut pause = FIRST_PAUSE;
     loop {
+        let sending = house.sending.lock().await;
         if let Ok(found) = house.with(move |backend| backend.look_up(&payment_hash)).await {
             let found = with_preimage(house, &key, payment_hash, found);
             let known = found != Found::Nothing;
@@ -201,6 +208,7 @@ async fn look_up<B: Backend>(
             }
             report(house, Delivery::new(Input::Fact(fact))).await;
         }
+        drop(sending);
         rest(&mut pause).await;
     }
 }

@@ -4,7 +4,7 @@ use domain::Msat;
 use host::core::AskError;
 use std::{sync::Arc, time::Duration};
 use wallet::{
-    Fact, Input, Reply,
+    Fact, Found, Input, Reply,
     event::Observed,
     wire::{Direction, NodeState},
 };
@@ -26,9 +26,7 @@ pub async fn run<B: Backend>(house: Arc<House<B>>, backend: Arc<B>) {
             tracing::error!(%error, "no more facts are taken");
             return;
         }
-        // An answer comes after the commit; without one the fact comes again. What the log can't
-        // hold was said loudly by the loop, and would never be otherwise.
-        if let Err(AskError::Stopped(_)) = house.core.ask(Input::Fact(fact)).await {
+        if !note(&house, fact).await {
             return;
         }
         while let Err(error) = house.with(Backend::acknowledge).await.and_then(|done| {
@@ -39,6 +37,22 @@ pub async fn run<B: Backend>(house: Arc<House<B>>, backend: Arc<B>) {
         }
         house.look.notify_one();
     }
+}
+
+/// Into the log; false once the core has ended. An answer comes after the commit; without one the
+/// fact comes again. What the log can't hold was said loudly by the loop, and would never be
+/// otherwise.
+async fn note<B: Backend>(house: &House<B>, fact: Fact) -> bool {
+    let mut _no_sends = None;
+    if let Fact::PayFailed { payment_hash, .. } = fact {
+        _no_sends = Some(house.sending.lock().await);
+        let found = house.with(move |backend| backend.look_up(&payment_hash)).await;
+        if let Ok(Found::InFlight | Found::Settled { .. }) = found {
+            tracing::info!(payment = %payment_hash, "an earlier try's failure came once more");
+            return true;
+        }
+    }
+    !matches!(house.core.ask(Input::Fact(fact)).await, Err(AskError::Stopped(_)))
 }
 
 /// The node does not tell the preimage of what we claimed: it is ours to derive.

@@ -3,7 +3,7 @@
 use domain::ErrorBody;
 use host::Core;
 use std::sync::{Arc, OnceLock};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Mutex, Notify, Semaphore, watch};
 use wallet::{Input, Reply, Wallet, wire::NodeState};
 
 use crate::{backend::Backend, secret::InvoiceSecret};
@@ -27,6 +27,9 @@ pub struct House<B> {
     pub trouble: watch::Sender<Option<String>>,
     /// Something moved: look at the node soon.
     pub look: Notify,
+    /// Held while something is sent, and while a failure is noted: so a failure that is noted is
+    /// never the one of an earlier try.
+    pub sending: Mutex<()>,
     /// Blocking calls of the node at the same time.
     calls: Semaphore,
     /// Set once, by whoever wants the process to end.
@@ -42,6 +45,7 @@ impl<B: Backend> House<B> {
             node: watch::Sender::new(NodeState::Starting),
             trouble: watch::Sender::new(None),
             look: Notify::new(),
+            sending: Mutex::new(()),
             calls: Semaphore::new(CALLS_AT_ONCE),
             ending: watch::Sender::new(false),
         }

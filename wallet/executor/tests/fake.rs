@@ -164,6 +164,71 @@ async fn an_unclear_send_ends_by_look_up_and_never_leaves_twice() {
     assert_eq!(fake.world().sends.len(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_found_no_way_is_tried_again_and_leaves_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::new();
+    let executor = Executor::start(dir.path(), &fake).await;
+    Executor::funded(&fake);
+    executor.balance().await;
+    fake.world().moods.extend([Mood::NoWay, Mood::NoWayLater]);
+    let outside = fake.outside_invoice(Msat::from_sat(2));
+    executor.pay("twice", &outside, 2_000).await.unwrap();
+    executor.until("twice", PaymentState::Settled).await;
+    fake.world().moods.push_back(Mood::Rejected);
+    let outside = fake.outside_invoice(Msat::from_sat(3));
+    executor.pay("rejected", &outside, 3_000).await.unwrap();
+    executor.until("rejected", PaymentState::Failed).await;
+    assert!(fake.world().sends.values().all(|times| *times == 1));
+    assert_eq!(fake.world().sends.len(), 1);
+    assert_eq!(executor.balance().await, HOLDS.get() - 2_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_planned_try_outlives_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::new();
+    let first = Executor::start(dir.path(), &fake).await;
+    Executor::funded(&fake);
+    first.balance().await;
+    fake.world().moods.push_back(Mood::NoWayLater);
+    let outside = fake.outside_invoice(Msat::from_sat(2));
+    first.pay("out", &outside, 2_000).await.unwrap();
+    for _ in 0..400 {
+        if first.payment("out").await.detail.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let Executor { house, calls, _pumps: mut pumps } = first;
+    pumps.shutdown().await;
+    house.core.shutdown().await;
+    drop((house, calls));
+    assert_eq!(fake.world().sends.len(), 0);
+    let second = Executor::start(dir.path(), &fake).await;
+    second.until("out", PaymentState::Settled).await;
+    assert!(fake.world().sends.values().all(|times| *times == 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_earlier_failure_says_nothing_of_what_is_on_its_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::new();
+    let executor = Executor::start(dir.path(), &fake).await;
+    Executor::funded(&fake);
+    executor.balance().await;
+    fake.world().moods.push_back(Mood::Hangs);
+    let outside = fake.outside_invoice(Msat::from_sat(2));
+    executor.pay("out", &outside, 2_000).await.unwrap();
+    let pending = executor.until("out", PaymentState::Pending).await;
+    let payment_hash = pending.payment_hash.unwrap();
+    for no_way in [true, false] {
+        fake.push(Fact::PayFailed { payment_hash, reason: "once more".into(), no_way });
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(executor.payment("out").await.state, PaymentState::Pending);
+}
+
 /// The process ends at each point of a payment's way; the next one finishes it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_at_any_moment_ends_each_payment_once() {

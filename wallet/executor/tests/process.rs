@@ -204,6 +204,32 @@ async fn two_wallets_pay_each_other_and_survive_a_kill() {
     practice.stop().await;
 }
 
+/// Its node fails the try for certain each time; the payer is killed between two of them as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_who_is_away_for_a_moment_is_paid_when_it_is_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let practice = practice::start(dir.path()).await;
+    let (home_a, home_b) = (dir.path().join("a"), dir.path().join("b"));
+    let (mut a, mut b) =
+        tokio::join!(Wallet::joined(&practice, &home_a), Wallet::joined(&practice, &home_b));
+    let invoice = b.receive("job", 50_001).await.unwrap();
+    b.kill();
+    a.pay("buy", &invoice.bolt11, 50_001).await.unwrap();
+    let start = Instant::now();
+    while a.until("buy", PaymentState::Requested).await.detail.is_none() {
+        assert!(start.elapsed() < WITHIN, "no next try is planned");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    a.kill();
+    let (a, b) = tokio::join!(Wallet::start(&home_a), Wallet::start(&home_b));
+    let paid = a.until("buy", PaymentState::Settled).await;
+    proves(&paid);
+    proves(&b.until("job", PaymentState::Settled).await);
+    let fee = paid.fee_msat.unwrap().get();
+    assert_eq!(a.balance().await, HALF_MSAT - 50_001 - fee);
+    assert_eq!(b.balance().await, HALF_MSAT + 50_001);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_process_owns_a_wallet_and_ends_when_asked() {
     let dir = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 use domain::{Emit, IdempotencyKey, Msat, PaymentHash, Preimage, Step, Timestamp};
 
-use super::{UNINVITED, emit};
+use super::{UNINVITED, emit, retry::next_try};
 use crate::{
     event::{
         ChannelClosed, ChannelOpened, ChannelPending, Failed, Invoiced, Observed, OutcomeUnknown,
@@ -25,8 +25,16 @@ impl Wallet {
             Fact::InvoiceRefused { key, reason } | Fact::SendRefused { key, reason } => {
                 self.refused(key, reason)
             }
-            Fact::SendTaken { key } => match self.state_of(key) {
-                Some(PaymentState::Requested) => {
+            Fact::NotSent { key, reason } => match self.payments.get(key) {
+                Some(entry) => self.try_failed(entry, reason, true, now),
+                None => Step::nothing(),
+            },
+            Fact::SendTaken { key } => match self.payments.get(key) {
+                // Between two tries it is an old answer: what it took has failed meanwhile.
+                Some(entry)
+                    if entry.payment.state == PaymentState::Requested
+                        && entry.retry_at.is_none() =>
+                {
                     Step::nothing().emit(emit(key, Sent { key: key.clone() }))
                 }
                 _ => Step::nothing(),
@@ -44,8 +52,8 @@ impl Wallet {
                 Some(entry) => self.paid(entry, *preimage, *fee_msat),
                 None => Step::nothing(),
             },
-            Fact::PayFailed { payment_hash, reason } => match self.outgoing(payment_hash) {
-                Some(entry) => self.pay_failed(entry, reason),
+            Fact::PayFailed { payment_hash, reason, no_way } => match self.outgoing(payment_hash) {
+                Some(entry) => self.try_failed(entry, reason, *no_way, now),
                 None => Step::nothing(),
             },
             Fact::ChannelPending { .. }
@@ -71,7 +79,10 @@ impl Wallet {
         bolt11: &str,
         expires_at: Timestamp,
     ) -> Step<Self> {
-        if self.state_of(key) != Some(PaymentState::Requested) {
+        let asked = self.payments.get(key).map(|entry| &entry.payment).is_some_and(|payment| {
+            payment.direction == Direction::In && payment.state == PaymentState::Requested
+        });
+        if !asked {
             return Step::nothing();
         }
         if self.by_hash.contains_key(&payment_hash) {
@@ -95,7 +106,7 @@ impl Wallet {
 
     fn unclear(&self, key: &IdempotencyKey, reason: &str) -> Step<Self> {
         let Some(entry) = self.payments.get(key) else { return Step::nothing() };
-        let (PaymentState::Requested, Some(payment_hash)) =
+        let (PaymentState::Requested | PaymentState::Pending, Some(payment_hash)) =
             (entry.payment.state, entry.payment.payment_hash)
         else {
             return Step::nothing();
@@ -116,7 +127,15 @@ impl Wallet {
                 .payment
                 .payment_hash
                 .map_or_else(Step::nothing, |hash| self.received(hash, *amount_msat, *preimage)),
-            (Direction::Out, Found::Failed { reason }) => self.pay_failed(entry, reason),
+            // Of an earlier try, maybe, or of one that has a next: the backend's fact says which.
+            (Direction::Out, Found::Failed { .. })
+                if state != PaymentState::Unknown && next_try(entry, now).is_some() =>
+            {
+                Step::nothing()
+            }
+            (Direction::Out, Found::Failed { reason }) => {
+                self.try_failed(entry, reason, false, now)
+            }
             (Direction::Out, Found::InFlight)
                 if matches!(state, PaymentState::Requested | PaymentState::Unknown) =>
             {
@@ -196,13 +215,6 @@ impl Wallet {
         Step::nothing().emit(emit(&payment.key, settled))
     }
 
-    fn pay_failed(&self, entry: &Entry, reason: &str) -> Step<Self> {
-        if entry.payment.state.is_over() {
-            return Step::nothing();
-        }
-        fail(&entry.payment.key, reason)
-    }
-
     fn channel(&self, fact: &Fact) -> Step<Self> {
         match fact {
             Fact::ChannelPending { channel, ours_msat } if !self.channels.contains_key(channel) => {
@@ -250,7 +262,7 @@ impl Wallet {
     }
 }
 
-fn fail(key: &IdempotencyKey, reason: &str) -> Step<Wallet> {
+pub(super) fn fail(key: &IdempotencyKey, reason: &str) -> Step<Wallet> {
     Step::nothing().emit(emit(key, Failed { key: key.clone(), reason: reason.to_owned() }))
 }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A request that expires sooner than this is not worth a try.
-const LEAST_LEFT_SECS: u64 = 2;
+pub(super) const LEAST_LEFT_SECS: u64 = 2;
 
 impl Wallet {
     pub(crate) fn limits(&self) -> SpendLimits {
@@ -129,9 +129,7 @@ impl Wallet {
     fn hash_in_use(&self, key: &domain::IdempotencyKey) -> ErrorBody {
         let what = match self.payments.get(key).map(|entry| &entry.payment) {
             Some(payment) if payment.direction == Direction::In => "is this wallet's own",
-            Some(payment) if payment.state.is_over() => {
-                "was tried before, and one try is all it gets"
-            }
+            Some(payment) if payment.state.is_over() => "was tried before, and its time is over",
             _ => "is being paid already",
         };
         ErrorBody::refused(

@@ -1,5 +1,6 @@
 //! Tables and random histories of the payment machine.
 
 mod histories;
+mod retries;
 mod support;
 mod tables;

@@ -170,10 +170,17 @@ impl Backend for LdkBackend {
             max_total_routing_fee_msat: Some(max_fee.get()),
             ..RouteParametersConfig::default()
         };
+        let id = PaymentId(*invoice.payment_hash().as_ref());
+        // The record of a try that failed must not be taken for that of the next one.
+        if let Found::Failed { .. } = convert::found(self.node.payment(&id))
+            && let Err(error) = self.node.remove_payment(&id)
+        {
+            return SendAnswer::NotNow(error.to_string());
+        }
         match self.node.bolt11_payment().send(&invoice, Some(route)) {
             Ok(_) => SendAnswer::Taken,
             Err(NodeError::NotRunning) => SendAnswer::NotNow("it does not run".into()),
-            Err(NodeError::PaymentSendingFailed) => SendAnswer::Refused(
+            Err(NodeError::PaymentSendingFailed) => SendAnswer::NotSent(
                 "No route to the payee with enough capacity was found within the fee limit.".into(),
             ),
             Err(error @ (NodeError::InvalidInvoice | NodeError::InvalidAmount)) => {

@@ -71,6 +71,7 @@ pub fn fact(event: Event, ours: impl Fn(Option<ChannelId>) -> Msat) -> Option<Fa
         Event::PaymentFailed { payment_hash: Some(payment_hash), reason, .. } => Fact::PayFailed {
             payment_hash: PaymentHash(payment_hash.0),
             reason: why(reason).to_owned(),
+            no_way: found_no_way(reason),
         },
         Event::ChannelPending { channel_id, .. } => Fact::ChannelPending {
             channel: channel_id.to_string(),
@@ -92,6 +93,12 @@ pub fn fact(event: Event, ours: impl Fn(Option<ChannelId>) -> Msat) -> Option<Fa
         | Event::SplicePending { .. }
         | Event::SpliceFailed { .. } => return None,
     })
+}
+
+/// LDK says so only when nothing of the payment is on its way any more.
+fn found_no_way(reason: Option<PaymentFailureReason>) -> bool {
+    use PaymentFailureReason::{RetriesExhausted, RouteNotFound};
+    matches!(reason, Some(RouteNotFound | RetriesExhausted))
 }
 
 fn why(reason: Option<PaymentFailureReason>) -> &'static str {

@@ -52,6 +52,14 @@ pub enum Mood {
     /// Does not send, and loses its answer.
     IsUnclear,
     NotNow,
+    /// Finds no way at once.
+    NoWay,
+    /// Takes it, and finds no way after that.
+    NoWayLater,
+    /// Takes it, and the payee refuses it.
+    Rejected,
+    /// Takes it, and it stays on its way.
+    Hangs,
 }
 
 #[derive(Clone)]
@@ -181,8 +189,9 @@ impl Backend for Fake {
                 return SendAnswer::Unclear("already there".into());
             }
             if amount.get() as i64 > world.balance {
-                return SendAnswer::Refused("too much".into());
+                return SendAnswer::NotSent("too much".into());
             }
+            world.records.remove(&hash);
             world.moods.pop_front()
         };
         match mood {
@@ -196,6 +205,22 @@ impl Backend for Fake {
             }
             Some(Mood::IsUnclear) => SendAnswer::Unclear("the answer was lost".into()),
             Some(Mood::NotNow) => SendAnswer::NotNow("asleep".into()),
+            Some(Mood::NoWay) => {
+                let failed = Found::Failed { reason: "no way".into() };
+                self.world().records.insert(hash, failed);
+                SendAnswer::NotSent("no way".into())
+            }
+            Some(mood @ (Mood::NoWayLater | Mood::Rejected)) => {
+                let failed = Found::Failed { reason: "it failed".into() };
+                self.world().records.insert(hash, failed);
+                let no_way = matches!(mood, Mood::NoWayLater);
+                self.push(Fact::PayFailed { payment_hash: hash, reason: "failed".into(), no_way });
+                SendAnswer::Taken
+            }
+            Some(Mood::Hangs) => {
+                self.world().records.insert(hash, Found::InFlight);
+                SendAnswer::Taken
+            }
         }
     }
 

@@ -1,0 +1,102 @@
+//! Trying again: only what failed for certain, with nothing on its way, and only for a short time.
+//!
+//! An unknown outcome is never tried again, nor is what the payee refused. Every try pays the same
+//! invoice, so the payment hash is the same, and the backend takes one hash once at a time.
+
+use domain::{ErrorBody, IdempotencyKey, Step, Timestamp};
+
+use super::{emit, facts::fail, send::LEAST_LEFT_SECS};
+use crate::{
+    event::{RetryPlanned, TriedAgain},
+    io::{Effect, Reply},
+    state::{Entry, Wallet},
+    wire::{Direction, PaymentState},
+};
+
+/// The first pause; each one after it is twice as long, up to [`LONGEST_PAUSE_DOUBLINGS`].
+const FIRST_PAUSE_SECS: u64 = 1;
+const LONGEST_PAUSE_DOUBLINGS: u32 = 3;
+/// Tries are planned for this long after the request: as long as a peer takes to come back.
+const PLANNED_FOR_SECS: u64 = 30;
+/// A try that a crash held up begins at the latest this long after the request: a payment must not
+/// happen when nobody expects it any more.
+const BEGUN_WITHIN_SECS: u64 = 60;
+
+/// When the payment is tried again if its try fails now; never, where its time is over.
+pub(super) fn next_try(entry: &Entry, now: Timestamp) -> Option<Timestamp> {
+    let pause = FIRST_PAUSE_SECS << entry.failed_tries.min(LONGEST_PAUSE_DOUBLINGS);
+    let at = now.plus_secs(pause);
+    let last = entry.payment.created_at.plus_secs(PLANNED_FOR_SECS);
+    (at <= last && in_time(entry, at)).then_some(at)
+}
+
+fn in_time(entry: &Entry, at: Timestamp) -> bool {
+    entry.payment.expires_at.is_some_and(|expiry| at.plus_secs(LEAST_LEFT_SECS) <= expiry)
+}
+
+impl Wallet {
+    /// Nothing of this try is on its way any more.
+    pub(super) fn try_failed(
+        &self,
+        entry: &Entry,
+        reason: &str,
+        no_way: bool,
+        now: Timestamp,
+    ) -> Step<Self> {
+        let payment = &entry.payment;
+        // Between two tries nothing can fail: this was heard before.
+        if payment.direction == Direction::In || payment.state.is_over() || entry.retry_at.is_some()
+        {
+            return Step::nothing();
+        }
+        // What was unknown once is decided now, and not begun again.
+        let again = no_way && payment.state != PaymentState::Unknown;
+        match next_try(entry, now).filter(|_| again) {
+            Some(at) => {
+                let (key, reason) = (payment.key.clone(), reason.to_owned());
+                Step::nothing().emit(emit(&payment.key, RetryPlanned { key, reason, at }))
+            }
+            None => fail(&payment.key, reason),
+        }
+    }
+
+    /// A send that was taken up again after a crash may be of a try that has failed since.
+    pub(super) fn may_send(&self, key: &IdempotencyKey) -> Reply {
+        match self.payments.get(key) {
+            Some(entry)
+                if entry.payment.state == PaymentState::Requested && entry.retry_at.is_none() =>
+            {
+                Reply::Done
+            }
+            _ => Reply::Refused(ErrorBody::refused(
+                "not_wanted",
+                "The payment does not wait to be sent. Nothing was sent.",
+            )),
+        }
+    }
+
+    pub(super) fn try_again(&self, mut step: Step<Self>, now: Timestamp) -> Step<Self> {
+        let due = self.retries.iter().take_while(|(at, _)| *at <= now);
+        for entry in due.filter_map(|(_, key)| self.payments.get(key)) {
+            let payment = &entry.payment;
+            let key = &payment.key;
+            let latest = payment.created_at.plus_secs(BEGUN_WITHIN_SECS);
+            let (Some(payment_hash), Some(bolt11)) = (payment.payment_hash, &payment.bolt11) else {
+                continue;
+            };
+            if now > latest || !in_time(entry, now) {
+                let why = payment.detail.as_deref().unwrap_or_default();
+                step.emits.extend(fail(key, why).emits);
+                continue;
+            }
+            let send = Effect::Send {
+                key: key.clone(),
+                payment_hash,
+                bolt11: bolt11.clone(),
+                max_fee_msat: entry.max_fee_msat,
+            };
+            step = step.emit(emit(key, TriedAgain { key: key.clone() }).effect(send));
+        }
+        step
+    }
+}
