@@ -21,6 +21,8 @@ struct Shop {
 enum Input {
     Order(String),
     Arrived(String),
+    /// Nothing is made of it.
+    Heard,
     /// An order and a count that no event can carry where it is 2^53 or more.
     Bulk(u64),
 }
@@ -78,6 +80,7 @@ impl Machine for Shop {
                 .answer(self.ordered + 1),
             Input::Arrived(what) => Step::nothing()
                 .emit(Emit::new(StreamId::of("order", what), Arrived { what: what.clone() })),
+            Input::Heard => Step::nothing(),
             // The first event could be recorded, the second follows it in the same stream.
             Input::Bulk(count) => {
                 let stream = StreamId::named("bulk");
@@ -139,6 +142,41 @@ async fn an_effect_comes_after_its_commit_and_leaves_on_its_fact() {
     core.shutdown().await;
     let store = open(dir.path());
     assert!(store.outbox_pending().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_effect_whose_fact_leads_to_nothing_leaves_soon_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let core = spawn(dir.path());
+    let mut post = core.effects("post").unwrap();
+    core.ask(Input::Order("tea".into())).await.unwrap();
+    let parcel = post.next().await.unwrap();
+    core.deliver(Delivery::of_effect(parcel.id, Input::Heard)).await.unwrap();
+    let left = async {
+        let reader = store::Reader::open(&dir.path().join("log.db"), None).unwrap();
+        while !reader.event(1).unwrap().unwrap().pending.is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), left).await.expect("it left without more input");
+    core.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_view_changes_while_the_inbox_is_never_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    let core = spawn(dir.path());
+    core.ask(Input::Order("tea".into())).await.unwrap();
+    let busy = async {
+        loop {
+            core.deliver(Delivery::new(Input::Heard)).await.unwrap();
+        }
+    };
+    tokio::select! {
+        () = busy => {}
+        () = until(&core, Shop { ordered: 1, arrived: 0 }) => {}
+    }
+    core.shutdown().await;
 }
 
 fn open_reader(dir: &Path) -> u64 {

@@ -57,14 +57,18 @@ pub struct Batch {
 }
 
 impl Batch {
-    pub fn is_empty(&self) -> bool {
+    /// Whether it only takes effects out of the outbox.
+    pub fn only_acknowledges(&self) -> bool {
         self.events.is_empty()
             && self.bodies.is_empty()
             && self.outbox.is_empty()
-            && self.acknowledged.is_empty()
             && self.retries.is_empty()
             && self.view_rows.is_empty()
             && self.cursors.is_empty()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.acknowledged.is_empty() && self.only_acknowledges()
     }
 }
 

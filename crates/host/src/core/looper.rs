@@ -29,6 +29,8 @@ const DOOR_OPENS_AT: usize = 2_048;
 const SNAPSHOT_EVERY: u64 = 20_000;
 const CHECKPOINT_EVERY: u64 = 1_000;
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(60);
+/// An acknowledgement of which nothing was made waits for the next transaction, so long at most.
+const ACKNOWLEDGE_WITHIN: Duration = Duration::from_millis(50);
 /// The view changes at most 30 times a second.
 const VIEW_EVERY: Duration = Duration::from_millis(33);
 
@@ -46,6 +48,10 @@ pub(super) struct Looper<M: Machine, V> {
     /// Heads of the streams that the batch in hand has grown.
     grown: HashMap<StreamId, Head>,
     unfinished: HashSet<EffectId>,
+    /// Finished effects that led to no event. A crash before their commit is one just before the
+    /// fact: they are in the outbox still, and their repeat class says what becomes of them.
+    finished: Vec<EffectId>,
+    finished_due: Option<Instant>,
     outgoing: Outgoing<M::Effect>,
     log: LogHead,
     last_at: Timestamp,
@@ -134,6 +140,8 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
             options: rest,
             grown: HashMap::new(),
             unfinished,
+            finished: Vec::new(),
+            finished_due: None,
             outgoing,
             log,
             last_at,
@@ -179,6 +187,7 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
     ) -> Result<Option<oneshot::Sender<()>>, ErrorBody> {
         let mut inputs = Vec::with_capacity(BATCH);
         loop {
+            self.do_what_is_due()?;
             let more_waits = self.outgoing.flush();
             self.watch_the_door();
             tokio::select! {
@@ -188,10 +197,8 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
                     Some(Message::Shutdown(done)) => return Ok(Some(done)),
                     Some(Message::Input(delivery, answer)) => inputs.push((delivery, answer)),
                 },
-                () = until(self.view_due) => {
-                    self.publish_view();
-                    continue;
-                }
+                () = until(self.view_due) => continue,
+                () = until(self.finished_due) => continue,
                 () = tokio::time::sleep(Duration::from_millis(2)), if more_waits => continue,
             }
             let mut shutdown = None;
@@ -307,15 +314,21 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
 
     /// One transaction; what follows it may happen only because it has happened.
     fn commit(&mut self, decided: Decided<M>) -> Result<(), ErrorBody> {
-        let Decided { batch, effects, answers, last_position } = decided;
+        let Decided { mut batch, effects, answers, last_position } = decided;
         let changed = !batch.events.is_empty();
-        if !batch.is_empty() {
-            faults::step();
-            self.store.append(&batch).map_err(|error| not_written(&error))?;
-            faults::step();
-        }
         for acknowledged in &batch.acknowledged {
             self.unfinished.remove(acknowledged);
+        }
+        if batch.only_acknowledges() {
+            self.finished.append(&mut batch.acknowledged);
+            if self.finished.len() >= BATCH {
+                self.acknowledge()?;
+            } else if !self.finished.is_empty() {
+                self.finished_due.get_or_insert_with(|| Instant::now() + ACKNOWLEDGE_WITHIN);
+            }
+        } else {
+            batch.acknowledged.append(&mut self.finished);
+            self.append(&batch)?;
         }
         self.log.position = last_position;
         for pending in effects {
@@ -330,6 +343,24 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
         }
         self.grown.clear();
         self.keep_up()
+    }
+
+    fn append(&mut self, batch: &Batch) -> Result<(), ErrorBody> {
+        faults::step();
+        self.store.append(batch).map_err(|error| not_written(&error))?;
+        faults::step();
+        self.finished_due = None;
+        Ok(())
+    }
+
+    /// Takes what is finished out of the outbox.
+    fn acknowledge(&mut self) -> Result<(), ErrorBody> {
+        let acknowledged = std::mem::take(&mut self.finished);
+        self.finished_due = None;
+        if acknowledged.is_empty() {
+            return Ok(());
+        }
+        self.append(&Batch { acknowledged, ..Batch::default() })
     }
 
     /// Snapshots and checkpoints, where they are due.
@@ -370,6 +401,7 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
     }
 
     fn finish(&mut self) -> Result<(), ErrorBody> {
+        self.acknowledge()?;
         if self.log.position > self.snapshot_at {
             self.snapshot()?;
         }
@@ -378,6 +410,18 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
             self.checkpoint()?;
         }
         self.publish_view();
+        Ok(())
+    }
+
+    /// What has a time: also an inbox that is never empty does not put it off.
+    fn do_what_is_due(&mut self) -> Result<(), ErrorBody> {
+        let now = Instant::now();
+        if self.view_due.is_some_and(|due| due <= now) {
+            self.publish_view();
+        }
+        if self.finished_due.is_some_and(|due| due <= now) {
+            self.acknowledge()?;
+        }
         Ok(())
     }
 
