@@ -1,6 +1,6 @@
 //! The shape both machines share, so that the engine can embed each in its own.
 
-use domain::{Body, ErrorBody, EventHash, RequestId, StreamId, Timestamp};
+use domain::{Body, ErrorBody, EventHash, IdempotencyKey, RequestId, StreamId, Timestamp};
 
 /// One event to record, the bodies it refers to, and the effects that its commit releases.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +38,13 @@ impl<E, F> Default for Decision<E, F> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     Done,
-    Submitted { request_id: RequestId },
+    Submitted {
+        request_id: RequestId,
+    },
+    /// The wallet was asked to pay under this key.
+    PaymentStarted {
+        key: IdempotencyKey,
+    },
     Refused(ErrorBody),
 }
 

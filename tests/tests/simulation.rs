@@ -16,7 +16,7 @@ const BASE_SEED: u64 = 20_261_120;
 const THREADS: usize = 2;
 
 /// What must come about among many histories.
-const REACHED: [&str; 34] = [
+const REACHED: [&str; 38] = [
     "job.received",
     "job.refused",
     "job.accepted",
@@ -29,7 +29,11 @@ const REACHED: [&str; 34] = [
     "job.cancelled",
     "job.unpaid",
     "job.refund_due",
+    "job.refunding",
+    "job.refund_unknown",
+    "job.refund_failed",
     "job.refunded",
+    "job.handed_back",
     "job.receipt",
     "buy.submitted",
     "buy.published",

@@ -3,7 +3,7 @@
 use domain::{ErrorBody, IdempotencyKey, Msat, RequestId};
 use engine::{
     Command, Query, Reply, View,
-    view::{JobView, PaymentView},
+    view::{JobRole, JobView, PaymentView, RefundView},
 };
 use host::ipc::Handler;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -47,6 +47,7 @@ impl Control {
             "wallet.receive" => self.receive(parse(params)?).await,
             "wallet.history" => self.history(parse(params)?).await,
             "wallet.pay" => self.pay(parse(params)?).await,
+            "provider.refund" => self.refund(parse(params)?).await,
             "receipts.list" => self.receipts().await,
             "shutdown" => {
                 self.desk.ask_shutdown();
@@ -182,6 +183,23 @@ impl Control {
         let mut views = self.desk.views();
         match tokio::time::timeout(within, views.wait_for(|view| holds(view))).await {
             Ok(Ok(_)) => Ok(()),
+    /// Gives back what a job owes, and waits until the wallet knows what became of it.
+    async fn refund(&self, refund: RefundParams) -> Result<Value, ErrorBody> {
+        let id = refund.request_id;
+        let command = Command::JobRefund {
+            request_id: id,
+            bolt11: refund.bolt11,
+            amount_msat: refund.amount_msat,
+            max_fee_msat: refund.max_fee_msat,
+        };
+        let Reply::PaymentStarted { key } = self.command(command).await? else {
+            return Err(ErrorBody::new("internal", "BUG: a refund has no key"));
+        };
+        let over = |view: &View| sold(view, id).is_some_and(|job| refund_is_over(job, &key));
+        let _still_open = self.follow(over, Duration::from_secs(refund.timeout_secs)).await;
+        self.job(JobId { request_id: id }).await
+    }
+
             Ok(Err(_)) => Err(host::core::Stopped.into()),
             Err(_) => Err(ErrorBody::new("timed_out", "The wallet did not answer in time.")
                 .exit(domain::ExitCode::TimedOut)
@@ -250,4 +268,25 @@ fn parse<T: DeserializeOwned>(params: Value) -> Result<T, ErrorBody> {
 
 fn to_json<T: serde::Serialize>(value: &T) -> Result<Value, ErrorBody> {
     serde_json::to_value(value).map_err(|error| ErrorBody::new("internal", error.to_string()))
+#[derive(Deserialize)]
+struct RefundParams {
+    request_id: RequestId,
+    bolt11: String,
+    #[serde(default)]
+    amount_msat: Option<Msat>,
+    max_fee_msat: Msat,
+    timeout_secs: u64,
+}
+
+fn sold(view: &View, id: RequestId) -> Option<&JobView> {
+    let is_it = |job: &&Arc<JobView>| job.request_id == id && job.role == JobRole::Provider;
+    view.jobs.iter().find(is_it).map(AsRef::as_ref)
+}
+
+/// The view shows this attempt, and the wallet knows what became of it.
+fn refund_is_over(job: &JobView, attempt: &IdempotencyKey) -> bool {
+    let is_it = matches!(&job.refund, Some(RefundView::Wallet { key, .. }) if key == attempt);
+    is_it && !matches!(job.payment_state.as_str(), "refunding" | "refund_unknown")
+}
+
 }

@@ -26,6 +26,20 @@ pub enum Command {
     JobRefuse {
         request_id: RequestId,
     },
+    /// Pays what a sold job owes its buyer, to an invoice that the buyer handed over.
+    JobRefund {
+        request_id: RequestId,
+        bolt11: String,
+        /// Less than what is owed, where the operator chose so; absent means all of it.
+        #[serde(default)]
+        amount_msat: Option<Msat>,
+        max_fee_msat: Msat,
+    },
+    /// The operator's word that the owed money went back another way; nothing is paid.
+    JobHandedBack {
+        request_id: RequestId,
+        note: String,
+    },
     /// Buys a job.
     JobSubmit(JobDraft),
     /// Cancels a job of ours, bought or (before payment) sold.

@@ -26,4 +26,4 @@ pub use state::State;
 pub use view::{Answer, Query, View};
 
 /// Names the shape of [`State`] in snapshots; change it with the shape.
-pub const SNAPSHOT_SCHEMA: &str = "desk-1";
+pub const SNAPSHOT_SCHEMA: &str = "desk-2";

@@ -10,7 +10,7 @@ use crate::{
     timeline::JobKey,
     view::{
         IdentityView, JobRole, JobView, LogRow, LogView, OfferView, PaymentView, ProofSource,
-        Proofs, ProviderView, ReceiptRow, RelayView, ServiceView, View, WalletView,
+        Proofs, ProviderView, ReceiptRow, RefundView, RelayView, ServiceView, View, WalletView,
     },
     wallet_facts::job_of,
 };
@@ -228,6 +228,7 @@ fn sold(state: &State, job: &provider::Job) -> JobView {
         created_at: job.received_at,
         updated_at: job.updated_at,
         timeline: Vec::new(),
+        refund: refund(job),
         proofs: Proofs {
             request_seen: Some(ProofSource::Relay),
             work_accepted: accepted.then_some(ProofSource::Local),
@@ -240,6 +241,19 @@ fn sold(state: &State, job: &provider::Job) -> JobView {
 }
 
 fn bought(state: &State, job: &nip90::buyer::Purchase) -> JobView {
+fn refund(job: &provider::Job) -> Option<RefundView> {
+    if let Some(note) = &job.handed_back {
+        return Some(RefundView::Operator { note: note.clone() });
+    }
+    job.refund.as_ref().map(|refund| RefundView::Wallet {
+        key: provider::effect::refund_key(job.request_id, refund.attempt),
+        amount_msat: refund.amount_msat,
+        fee_msat: refund.fee_msat,
+        payment_hash: refund.payment_hash,
+        preimage: refund.preimage,
+    })
+}
+
     let key = domain::IdempotencyKey::of("buy", job.request_id);
     let paying = state.wallet.payment(&key);
     let accepted = job.provider.is_some() && job.result.is_some();
@@ -267,6 +281,7 @@ fn bought(state: &State, job: &nip90::buyer::Purchase) -> JobView {
         created_at: job.submitted_at,
         updated_at: job.updated_at,
         timeline: Vec::new(),
+        refund: None,
         proofs: Proofs {
             request_seen: (job.stage != nip90::buyer::Stage::Submitted)
                 .then_some(ProofSource::Relay),

@@ -228,6 +228,19 @@ impl State {
             Command::JobRefuse { request_id } => {
                 self.provider(&ProviderInput::JobRefuse { request_id: *request_id }, now)
             }
+            Command::JobRefund { request_id, bolt11, amount_msat, max_fee_msat } => {
+                let order = provider::RefundOrder {
+                    request_id: *request_id,
+                    bolt11: bolt11.clone(),
+                    amount_msat: *amount_msat,
+                    max_fee_msat: *max_fee_msat,
+                };
+                self.provider(&ProviderInput::Refund(order), now)
+            }
+            Command::JobHandedBack { request_id, note } => {
+                let input = ProviderInput::HandBack { request_id: *request_id, note: note.clone() };
+                self.provider(&input, now)
+            }
             Command::JobCancel { request_id } => {
                 if self.buyer.job(request_id).is_some() {
                     self.buyer(&BuyerInput::Cancel { request_id: *request_id }, now)
@@ -473,6 +486,7 @@ fn lane<E: Into<Event>, F>(decision: Decision<E, F>, wrap: impl Fn(F) -> Effect)
     let reply = decision.reply.map(|reply| match reply {
         nip90::Reply::Done => Reply::Done,
         nip90::Reply::Submitted { request_id } => Reply::JobSubmitted { request_id },
+        nip90::Reply::PaymentStarted { key } => Reply::PaymentStarted { key },
         nip90::Reply::Refused(error) => Reply::Refused(error),
     });
     Step { emits, reply }

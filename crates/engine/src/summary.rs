@@ -60,6 +60,20 @@ fn known(type_name: &str, data: &Value) -> Option<String> {
         "job.accepted" => format!("Accepted for {}", amount(&data["price_msat"])?),
         "job.invoiced" => "Invoice made".to_owned(),
         "job.paid" => format!("Paid {}", amount(&data["amount_msat"])?),
+        "job.refund_due" => format!("{} are owed back", amount(&data["amount_msat"])?),
+        "job.refunding" => format!("Giving back {}", amount(&data["amount_msat"])?),
+        "job.refund_unknown" => "It is not known whether the refund moved".to_owned(),
+        "job.refund_failed" => {
+            format!("The refund failed, no money moved: {}", data["reason"].as_str()?)
+        }
+        "job.refunded" => format!(
+            "Gave back {} and paid {} in fees",
+            amount(&data["amount_msat"])?,
+            amount(&data["fee_msat"])?
+        ),
+        "job.handed_back" => {
+            format!("Given back outside of this wallet, says the operator: {}", text("note"))
+        }
         "job.started" => "Work started".to_owned(),
         "job.executed" => "Work done".to_owned(),
         "job.delivered" => "Result delivered".to_owned(),

@@ -97,7 +97,19 @@ impl Timelines {
 fn step(event: &Recorded<Event>) -> TimelineStep {
     let (area, state) =
         event.data.type_name().split_once('.').unwrap_or(("", event.data.type_name()));
-    let payment = ["invoiced", "paid", "unpaid", "refund_due", "refunded", "settled", "paying"];
+    let payment = [
+        "invoiced",
+        "paid",
+        "unpaid",
+        "refund_due",
+        "refunding",
+        "refund_unknown",
+        "refund_failed",
+        "refunded",
+        "handed_back",
+        "settled",
+        "paying",
+    ];
     let machine = match area {
         "job" if payment.contains(&state) => "payment",
         "job" => "execution",
@@ -115,5 +127,8 @@ fn step(event: &Recorded<Event>) -> TimelineStep {
 
 /// The words an event has for people.
 fn detail(data: &Value) -> Option<String> {
-    ["detail", "reason", "text"].iter().find_map(|name| data[*name].as_str()).map(ToOwned::to_owned)
+    ["detail", "reason", "text", "note"]
+        .iter()
+        .find_map(|name| data[*name].as_str())
+        .map(ToOwned::to_owned)
 }

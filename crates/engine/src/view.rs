@@ -144,10 +144,29 @@ pub struct JobView {
     pub updated_at: Timestamp,
     pub timeline: Vec<TimelineStep>,
     pub proofs: Proofs,
+    /// What went back, or goes back, to the buyer of a job that we owe money for.
+    #[serde(default)]
+    pub refund: Option<RefundView>,
 }
 
 /// One state a machine went through, with the event that proves it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Money on its way back to a buyer. The job's `payment_state` says how it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum RefundView {
+    /// Through this wallet; the preimage is there once it is proved.
+    Wallet {
+        key: IdempotencyKey,
+        amount_msat: Msat,
+        fee_msat: Option<Msat>,
+        payment_hash: PaymentHash,
+        preimage: Option<Preimage>,
+    },
+    /// The operator's word that it went back another way: never proved here.
+    Operator { note: String },
+}
+
 pub struct TimelineStep {
     pub at: Timestamp,
     /// `execution`, `payment`, `buyer`.

@@ -4,7 +4,7 @@ use domain::{Emit, ErrorBody, IdempotencyKey, RequestId, Timestamp};
 use nip90::{
     Blocker,
     buyer::{BuyerInput, Settled},
-    provider::{PaidFact, ProviderInput},
+    provider::{PaidFact, ProviderInput, RefundFact, effect::refund_of_key},
 };
 use wallet::wire::{self, Direction, NodeState, NoticeKind, PaymentState};
 
@@ -22,11 +22,16 @@ use domain::Step;
 enum Owner {
     Sold(RequestId),
     Bought(RequestId),
+    /// One attempt to give back what a sold job owes.
+    Refund(RequestId, u32),
     Operator,
 }
 
 impl Owner {
     fn of(key: &IdempotencyKey) -> Self {
+        if let Some((id, attempt)) = refund_of_key(key) {
+            return Self::Refund(id, attempt);
+        }
         match key.as_str().split_once('/').and_then(|(area, id)| Some((area, id.parse().ok()?))) {
             Some(("job", id)) => Self::Sold(id),
             Some(("buy", id)) => Self::Bought(id),
@@ -38,7 +43,7 @@ impl Owner {
 /// The job that a payment's key names, if it names one.
 pub fn job_of(key: &IdempotencyKey) -> Option<RequestId> {
     match Owner::of(key) {
-        Owner::Sold(id) | Owner::Bought(id) => Some(id),
+        Owner::Sold(id) | Owner::Bought(id) | Owner::Refund(id, _) => Some(id),
         Owner::Operator => None,
     }
 }
@@ -153,6 +158,9 @@ impl State {
         let follow_up = match (Owner::of(&payment.key), payment.direction) {
             (Owner::Sold(id), Direction::In) => self.sold(id, payment, now),
             (Owner::Bought(id), Direction::Out) => self.bought(id, payment, now),
+            (Owner::Refund(id, attempt), Direction::Out) => {
+                self.refunded(id, attempt, payment, now)
+            }
             _ => Step::nothing(),
         };
         step.emits.extend(follow_up.emits);
@@ -202,6 +210,34 @@ impl State {
         self.buyer(&input, now)
     }
 
+    fn refunded(
+        &self,
+        request_id: RequestId,
+        attempt: u32,
+        payment: &wire::Payment,
+        now: Timestamp,
+    ) -> EngineStep {
+        let proof = (payment.payment_hash, payment.preimage, payment.fee_msat);
+        let input = match (payment.state, proof) {
+            (PaymentState::Settled, (Some(payment_hash), Some(preimage), Some(fee_msat))) => {
+                ProviderInput::RefundSettled(RefundFact {
+                    request_id,
+                    attempt,
+                    payment_hash,
+                    preimage,
+                    amount_msat: payment.amount_msat,
+                    fee_msat,
+                })
+            }
+            (PaymentState::Failed | PaymentState::Expired, _) => {
+                ProviderInput::RefundFailed { request_id, attempt, reason: detail(payment) }
+            }
+            (PaymentState::Unknown, _) => ProviderInput::RefundUnknown { request_id, attempt },
+            _ => return Step::nothing(),
+        };
+        self.provider(&input, now)
+    }
+
     fn payment_refused(
         &self,
         key: &IdempotencyKey,
@@ -223,6 +259,9 @@ impl State {
                     }
                     None => Step::nothing(),
                 }
+            }
+            Owner::Refund(request_id, attempt) => {
+                self.provider(&ProviderInput::RefundFailed { request_id, attempt, reason }, now)
             }
             Owner::Operator => Step::nothing(),
         };

@@ -8,7 +8,7 @@ use super::{
     event::{DemandSet, Gate, OfferRemoved, OfferSet, Readiness, Swept},
     input::ProviderInput,
     plan::{Plan, ProviderDecision},
-    {intake, presence, work},
+    {intake, presence, refund, work},
 };
 use crate::{codec, types::OfferDraft};
 
@@ -56,8 +56,16 @@ pub(super) fn decide(
         }
         ProviderInput::JobCancel { request_id } => work::operator_cancels(plan_ref, *request_id),
         ProviderInput::DeletionSeen(deletion) => work::deletion_seen(plan_ref, deletion),
-        ProviderInput::JobRefunded { request_id, payment_hash } => {
-            work::refunded(plan_ref, *request_id, *payment_hash);
+        ProviderInput::Refund(order) => refund::order(plan_ref, order),
+        ProviderInput::HandBack { request_id, note } => {
+            refund::hand_back(plan_ref, *request_id, note);
+        }
+        ProviderInput::RefundSettled(fact) => refund::settled(plan_ref, fact),
+        ProviderInput::RefundFailed { request_id, attempt, reason } => {
+            refund::failed(plan_ref, *request_id, *attempt, reason);
+        }
+        ProviderInput::RefundUnknown { request_id, attempt } => {
+            refund::unknown(plan_ref, *request_id, *attempt);
         }
         ProviderInput::InvoiceMade { request_id, bolt11 } => {
             work::invoice_made(plan_ref, *request_id, bolt11);

@@ -1,6 +1,8 @@
 //! What the provider asks of the world, and what a crash may do with each.
 
-use domain::{BodyRef, IdempotencyKey, Msat, Pubkey, Receipt, RepeatClass, RequestId, Timestamp};
+use domain::{
+    BodyRef, IdempotencyKey, Msat, PaymentHash, Pubkey, Receipt, RepeatClass, RequestId, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -14,6 +16,7 @@ pub enum ProviderEffect {
     /// Publish the same event, as often as it takes: its `created_at` is fixed here.
     Publish(Publish),
     MakeInvoice(MakeInvoice),
+    PayRefund(PayRefund),
     Execute(Execute),
     StopExecution {
         request_id: RequestId,
@@ -36,7 +39,7 @@ pub enum ProviderEffect {
 impl ProviderEffect {
     pub const fn repeat_class(&self) -> RepeatClass {
         match self {
-            Self::MakeInvoice(_) => RepeatClass::LookUpFirst,
+            Self::MakeInvoice(_) | Self::PayRefund(_) => RepeatClass::LookUpFirst,
             Self::Execute(_) => RepeatClass::Never,
             _ => RepeatClass::Repeat,
         }
@@ -46,7 +49,7 @@ impl ProviderEffect {
     pub const fn adapter(&self) -> &'static str {
         match self {
             Self::Publish(_) | Self::Announce { .. } | Self::Withdraw { .. } => "relay",
-            Self::MakeInvoice(_) => "wallet",
+            Self::MakeInvoice(_) | Self::PayRefund(_) => "wallet",
             Self::Execute(_) | Self::StopExecution { .. } => "work",
             Self::SignReceipt { .. } => "sign",
         }
@@ -63,6 +66,29 @@ pub struct MakeInvoice {
     /// Names the request, so that the invoice is bound to it.
     pub memo: String,
     pub expiry_secs: u32,
+}
+
+/// Pay owed money back to exactly this invoice, under this key, once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PayRefund {
+    pub request_id: RequestId,
+    /// See [`refund_key`].
+    pub key: IdempotencyKey,
+    pub bolt11: String,
+    pub payment_hash: PaymentHash,
+    pub amount_msat: Msat,
+    pub max_fee_msat: Msat,
+}
+
+/// `refund/<request id>/<attempt>`: a key stands for one invoice, so each attempt has its own.
+pub fn refund_key(request_id: RequestId, attempt: u32) -> IdempotencyKey {
+    IdempotencyKey::of("refund", format_args!("{request_id}/{attempt}"))
+}
+
+/// The job and the attempt that a key of [`refund_key`] names.
+pub fn refund_of_key(key: &IdempotencyKey) -> Option<(RequestId, u32)> {
+    let (id, attempt) = key.as_str().strip_prefix("refund/")?.split_once('/')?;
+    Some((id.parse().ok()?, attempt.parse().ok()?))
 }
 
 /// Run the job once. After a crash the adapter reports the outcome as unknown.

@@ -30,7 +30,11 @@ domain::events! {
         "job.cancelled" 1 => Cancelled(Cancelled);
         "job.unpaid" 1 => Unpaid(Unpaid);
         "job.refund_due" 1 => RefundDue(RefundDue);
+        "job.refunding" 1 => Refunding(Refunding);
+        "job.refund_unknown" 1 => RefundUnknown(RefundUnknown);
+        "job.refund_failed" 1 => RefundFailed(RefundFailed);
         "job.refunded" 1 => Refunded(Refunded);
+        "job.handed_back" 1 => HandedBack(HandedBack);
         "job.receipt" 1 => ReceiptSigned(ReceiptSigned);
     }
 }
@@ -240,13 +244,60 @@ pub struct RefundDue {
     pub amount_msat: Msat,
     pub preimage: Preimage,
     pub paid_at: Timestamp,
+    /// What the job was, where it was no longer held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_for: Option<LateFor>,
 }
 
-/// The operator gave the money back.
+/// What is kept of an invoiced job for as long as its money may still come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateFor {
+    pub kind: u16,
+    pub author: Pubkey,
+    pub created_at_secs: u64,
+    pub price_msat: Msat,
+    pub request: BodyRef,
+}
+
+/// The wallet is asked to pay what we owe to exactly this invoice of the buyer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refunding {
+    /// Counts from 1; another one begins only when the last is known to have failed.
+    pub attempt: u32,
+    pub bolt11: String,
+    pub payment_hash: PaymentHash,
+    pub amount_msat: Msat,
+    pub max_fee_msat: Msat,
+    pub expires_at: Timestamp,
+}
+
+/// The refund may have moved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RefundUnknown {
+    pub payment_hash: PaymentHash,
+}
+
+/// No money moved: it is owed as before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RefundFailed {
+    pub payment_hash: PaymentHash,
+    pub reason: String,
+}
+
+/// The buyer has its money back: the preimage proves it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Refunded {
     /// Of the payment that carried it.
     pub payment_hash: PaymentHash,
+    pub preimage: Preimage,
+    pub amount_msat: Msat,
+    pub fee_msat: Msat,
+}
+
+/// The operator's word that the money went back another way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HandedBack {
+    pub note: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -34,10 +34,12 @@ pub enum ProviderInput {
     JobCancel {
         request_id: RequestId,
     },
-    /// The operator paid a refund, by the payment named here.
-    JobRefunded {
+    /// The operator gives owed money back to an invoice that the buyer handed over.
+    Refund(RefundOrder),
+    /// The operator says that the money went back another way.
+    HandBack {
         request_id: RequestId,
-        payment_hash: PaymentHash,
+        note: String,
     },
 
     /// How many relays are connected.
@@ -61,6 +63,18 @@ pub enum ProviderInput {
         request_id: RequestId,
     },
     Paid(PaidFact),
+    RefundSettled(RefundFact),
+    /// The wallet is sure that nothing of the refund moved.
+    RefundFailed {
+        request_id: RequestId,
+        attempt: u32,
+        reason: String,
+    },
+    /// The wallet can't say yet what became of the refund.
+    RefundUnknown {
+        request_id: RequestId,
+        attempt: u32,
+    },
     Executed {
         request_id: RequestId,
         attempt: u8,
@@ -92,6 +106,28 @@ pub struct PaidFact {
     pub amount_msat: Msat,
     pub preimage: Preimage,
     pub at: Timestamp,
+}
+
+/// A refund as the operator orders it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefundOrder {
+    pub request_id: RequestId,
+    /// Made by the buyer.
+    pub bolt11: String,
+    /// Less than what is owed, where the operator chose so; absent means all of it.
+    pub amount_msat: Option<Msat>,
+    pub max_fee_msat: Msat,
+}
+
+/// A refund that our wallet has settled.
+#[derive(Clone, Copy, Debug)]
+pub struct RefundFact {
+    pub request_id: RequestId,
+    pub attempt: u32,
+    pub payment_hash: PaymentHash,
+    pub preimage: Preimage,
+    pub amount_msat: Msat,
+    pub fee_msat: Msat,
 }
 
 /// What became of an execution.

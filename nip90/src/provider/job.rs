@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     config::Context,
     effect::pays_first,
-    event::{self, FailReason, ProviderEvent, Received},
+    event::{self, FailReason, LateFor, ProviderEvent, Received},
     execution::{Execution, ExecutionStep},
     payment::{Payment, PaymentStep},
 };
@@ -23,6 +23,20 @@ pub enum ReceiptState {
     NotDue,
     Due,
     Signed,
+}
+
+/// Owed money on its way back to the buyer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refund {
+    /// Counts from 1.
+    pub attempt: u32,
+    /// The buyer's.
+    pub bolt11: String,
+    pub payment_hash: PaymentHash,
+    pub amount_msat: Msat,
+    /// Known once it is settled.
+    pub fee_msat: Option<Msat>,
+    pub preimage: Option<Preimage>,
 }
 
 /// A job as provider.
@@ -57,6 +71,10 @@ pub struct Job {
     /// What was received, which may be more than the price.
     pub paid_msat: Option<Msat>,
     pub preimage: Option<Preimage>,
+    /// The newest attempt to give back what is owed.
+    pub refund: Option<Refund>,
+    /// The operator's word on how the money went back outside of this wallet.
+    pub handed_back: Option<String>,
     /// The one terminal event was released.
     pub answered: bool,
     pub receipt: ReceiptState,
@@ -94,12 +112,38 @@ impl Job {
             invoice_expires_at: None,
             paid_msat: None,
             preimage: None,
+            refund: None,
+            handed_back: None,
             answered: false,
             receipt: ReceiptState::NotDue,
             reason: None,
             received_at: at,
             updated_at: at,
             head: None,
+        }
+    }
+
+    /// A job that ended so long ago that no more than this was kept of it; then its money came.
+    pub(super) fn forgotten(request_id: RequestId, of: &LateFor, at: Timestamp) -> Self {
+        let received = Received {
+            kind: of.kind,
+            author: of.author,
+            created_at_secs: of.created_at_secs,
+            expires_at_secs: None,
+            bid_msat: None,
+            risk: DemandRisk::Aimed,
+            request: of.request.clone(),
+            seen_at: String::new(),
+            relays: Vec::new(),
+            ask_until: None,
+        };
+        Self {
+            execution: Execution::Cancelled,
+            payment: Payment::Expired,
+            price_msat: of.price_msat,
+            answered: true,
+            reason: Some("its money came long after it had ended".to_owned()),
+            ..Self::new(request_id, &received, at)
         }
     }
 
@@ -121,7 +165,8 @@ impl Job {
 
     /// Whether nothing is expected of anybody any more.
     pub fn is_over(&self) -> bool {
-        let money_open = matches!(self.payment, Payment::Invoiced | Payment::RefundDue);
+        let money_open = matches!(self.payment, Payment::Invoiced | Payment::RefundDue)
+            || self.payment.refund_in_flight();
         self.execution.is_over() && !money_open && self.receipt != ReceiptState::Due
     }
 
@@ -137,6 +182,7 @@ impl Job {
         }
         Some(match (self.execution, self.payment) {
             (_, Payment::RefundDue) | (Execution::Received, _) => Mover::Operator,
+            (_, Payment::Refunding | Payment::RefundUnknown) => Mover::Wallet,
             (Execution::Accepted | Execution::Executed, Payment::Quoted)
                 if self.execution == Execution::Executed || self.pays_first() =>
             {
@@ -204,13 +250,44 @@ impl Job {
             ProviderEvent::RefundDue(late) => {
                 self.pay(PaymentStep::OweRefund);
                 self.paid_msat = Some(late.amount_msat);
+                self.payment_hash = Some(late.payment_hash);
                 self.preimage = Some(late.preimage);
                 self.end_by = None;
             }
-            ProviderEvent::Refunded(_) => self.pay(PaymentStep::Refund),
             ProviderEvent::ReceiptSigned(_) => {
                 self.receipt = ReceiptState::Signed;
                 self.end_by = None;
+            }
+            other => self.given_back(other),
+        }
+    }
+
+    /// What becomes of the money that is owed back.
+    fn given_back(&mut self, event: &ProviderEvent) {
+        match event {
+            ProviderEvent::Refunding(refunding) => {
+                self.pay(PaymentStep::SendRefund);
+                self.refund = Some(Refund {
+                    attempt: refunding.attempt,
+                    bolt11: refunding.bolt11.clone(),
+                    payment_hash: refunding.payment_hash,
+                    amount_msat: refunding.amount_msat,
+                    fee_msat: None,
+                    preimage: None,
+                });
+            }
+            ProviderEvent::RefundUnknown(_) => self.pay(PaymentStep::LoseRefund),
+            ProviderEvent::RefundFailed(_) => self.pay(PaymentStep::FailRefund),
+            ProviderEvent::Refunded(refunded) => {
+                self.pay(PaymentStep::Refund);
+                if let Some(refund) = &mut self.refund {
+                    refund.fee_msat = Some(refunded.fee_msat);
+                    refund.preimage = Some(refunded.preimage);
+                }
+            }
+            ProviderEvent::HandedBack(handed_back) => {
+                self.pay(PaymentStep::HandBack);
+                self.handed_back = Some(handed_back.note.clone());
             }
             _ => {}
         }

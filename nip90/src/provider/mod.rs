@@ -16,6 +16,7 @@ mod mode;
 pub mod payment;
 mod plan;
 mod presence;
+mod refund;
 mod work;
 
 use domain::{PaymentHash, RequestId, Timestamp};
@@ -28,10 +29,12 @@ use std::{
 pub use config::{Backend, Config, Context};
 pub use effect::ProviderEffect;
 pub use event::ProviderEvent;
-pub use input::{ExecutionOutcome, PaidFact, ProviderInput, SeenRequest};
-pub use job::{Job, ReceiptState};
+pub use input::{ExecutionOutcome, PaidFact, ProviderInput, RefundFact, RefundOrder, SeenRequest};
+pub use job::{Job, ReceiptState, Refund};
 pub use mode::Mode;
 pub use presence::ANNOUNCEMENT_D;
+
+use event::LateFor;
 
 use crate::{
     codec::LOOK_BACK_SECS,
@@ -51,8 +54,16 @@ const KEEP_HASH_SECS: u64 = 7 * 24 * 3_600;
 /// Refusals that are remembered to bound how many are sent.
 const KEEP_REFUSED: usize = 1_024;
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct AwaitedPayment {
+    request_id: RequestId,
+    keep_until: Timestamp,
+    job: LateFor,
+}
+
+/// An invoice that a refund was sent to: no other job's refund goes there.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct UsedInvoice {
     request_id: RequestId,
     keep_until: Timestamp,
 }
@@ -78,6 +89,7 @@ pub struct Provider {
     /// Jobs that are over, in the order they ended.
     closed: VecDeque<RequestId>,
     by_hash: BTreeMap<PaymentHash, AwaitedPayment>,
+    refunded_to: BTreeMap<PaymentHash, UsedInvoice>,
     refused_at: VecDeque<Timestamp>,
     /// The announcement that stands, if one does.
     announced_at_secs: Option<u64>,
@@ -146,14 +158,32 @@ impl Provider {
             }
             ProviderEvent::Invoiced(invoiced) => {
                 let keep_until = invoiced.expires_at.plus_secs(KEEP_HASH_SECS);
-                let awaited = AwaitedPayment { request_id: id, keep_until };
-                self.by_hash.insert(invoiced.payment_hash, awaited);
+                if let Some(job) = self.jobs.get(&id) {
+                    let job = LateFor {
+                        kind: job.kind,
+                        author: job.author,
+                        created_at_secs: job.created_at_secs,
+                        price_msat: job.price_msat,
+                        request: job.request.clone(),
+                    };
+                    let awaited = AwaitedPayment { request_id: id, keep_until, job };
+                    self.by_hash.insert(invoiced.payment_hash, awaited);
+                }
+            }
+            ProviderEvent::Refunding(refunding) => {
+                let keep_until = refunding.expires_at.plus_secs(KEEP_HASH_SECS);
+                let used = UsedInvoice { request_id: id, keep_until };
+                self.refunded_to.insert(refunding.payment_hash, used);
             }
             ProviderEvent::Paid(paid) => {
                 self.by_hash.remove(&paid.payment_hash);
             }
             ProviderEvent::RefundDue(late) => {
                 self.by_hash.remove(&late.payment_hash);
+                if let Some(of) = &late.late_for {
+                    let forgotten = || Arc::new(Job::forgotten(id, of, place.at));
+                    self.jobs.entry(id).or_insert_with(forgotten);
+                }
             }
             ProviderEvent::Refused(_) => {
                 self.refused_at.push_back(place.at);
@@ -206,6 +236,7 @@ impl Provider {
         self.forgotten_before_secs = self.forgotten_before_secs.max(before_secs);
         self.seen = self.seen.split_off(&(before_secs, RequestId([0; 32])));
         self.by_hash.retain(|_, awaited| awaited.keep_until > at);
+        self.refunded_to.retain(|_, used| used.keep_until > at);
     }
 
     pub const fn mode(&self) -> &Mode {
@@ -287,6 +318,15 @@ impl Provider {
 
     fn job_of_payment(&self, hash: &PaymentHash) -> Option<RequestId> {
         self.by_hash.get(hash).map(|awaited| awaited.request_id)
+    }
+
+    fn late_for(&self, hash: &PaymentHash) -> Option<LateFor> {
+        self.by_hash.get(hash).map(|awaited| awaited.job.clone())
+    }
+
+    /// The job whose refund was sent to this invoice.
+    fn refunded_to(&self, hash: &PaymentHash) -> Option<RequestId> {
+        self.refunded_to.get(hash).map(|used| used.request_id)
     }
 }
 

@@ -20,7 +20,14 @@ pub enum Payment {
     Unpaid,
     /// We hold money for a job that did not, or could not, deliver.
     RefundDue,
+    /// The wallet was asked to pay the buyer's invoice.
+    Refunding,
+    /// The refund may have moved; the wallet looks it up by payment hash.
+    RefundUnknown,
+    /// Settled: the preimage of the buyer's invoice proves it.
     Refunded,
+    /// The operator says that the money went back another way. Nothing here proves it.
+    HandedBack,
 }
 
 /// What can happen to it.
@@ -34,11 +41,16 @@ pub enum PaymentStep {
     /// The invoice of a delivered job ran out.
     GiveUp,
     OweRefund,
+    SendRefund,
+    LoseRefund,
+    /// The wallet is sure that no money moved.
+    FailRefund,
     Refund,
+    HandBack,
 }
 
 impl Payment {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::None,
         Self::Quoted,
         Self::Invoiced,
@@ -46,7 +58,10 @@ impl Payment {
         Self::Expired,
         Self::Unpaid,
         Self::RefundDue,
+        Self::Refunding,
+        Self::RefundUnknown,
         Self::Refunded,
+        Self::HandedBack,
     ];
 
     /// The state after `step`, where the step is legal.
@@ -59,7 +74,14 @@ impl Payment {
             (Self::Quoted | Self::Invoiced, Step::Close) => Self::Expired,
             (Self::Invoiced, Step::GiveUp) => Self::Unpaid,
             (Self::Paid | Self::Expired, Step::OweRefund) => Self::RefundDue,
-            (Self::RefundDue, Step::Refund) => Self::Refunded,
+            (Self::RefundDue, Step::SendRefund) => Self::Refunding,
+            (Self::Refunding, Step::LoseRefund) => Self::RefundUnknown,
+            (Self::Refunding | Self::RefundUnknown, Step::FailRefund) => Self::RefundDue,
+            // Also where the wallet had said that it failed: money that moved is never owed again.
+            (Self::RefundDue | Self::Refunding | Self::RefundUnknown, Step::Refund) => {
+                Self::Refunded
+            }
+            (Self::RefundDue, Step::HandBack) => Self::HandedBack,
             _ => return None,
         })
     }
@@ -73,8 +95,16 @@ impl Payment {
             Self::Expired => "expired",
             Self::Unpaid => "unpaid",
             Self::RefundDue => "refund_due",
+            Self::Refunding => "refunding",
+            Self::RefundUnknown => "refund_unknown",
             Self::Refunded => "refunded",
+            Self::HandedBack => "handed_back",
         }
+    }
+
+    /// Whether a refund is under way, or may be.
+    pub const fn refund_in_flight(self) -> bool {
+        matches!(self, Self::Refunding | Self::RefundUnknown)
     }
 }
 
@@ -94,9 +124,28 @@ mod tests {
             (P::Unpaid, S::Pay, P::Paid),
             (P::Paid, S::OweRefund, P::RefundDue),
             (P::Expired, S::OweRefund, P::RefundDue),
+            (P::RefundDue, S::SendRefund, P::Refunding),
+            (P::Refunding, S::LoseRefund, P::RefundUnknown),
+            (P::Refunding, S::FailRefund, P::RefundDue),
+            (P::RefundUnknown, S::FailRefund, P::RefundDue),
             (P::RefundDue, S::Refund, P::Refunded),
+            (P::Refunding, S::Refund, P::Refunded),
+            (P::RefundUnknown, S::Refund, P::Refunded),
+            (P::RefundDue, S::HandBack, P::HandedBack),
         ];
-        let steps = [S::Quote, S::Invoice, S::Pay, S::Close, S::GiveUp, S::OweRefund, S::Refund];
+        let steps = [
+            S::Quote,
+            S::Invoice,
+            S::Pay,
+            S::Close,
+            S::GiveUp,
+            S::OweRefund,
+            S::SendRefund,
+            S::LoseRefund,
+            S::FailRefund,
+            S::Refund,
+            S::HandBack,
+        ];
         for state in P::ALL {
             for step in steps {
                 let expected =

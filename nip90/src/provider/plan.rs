@@ -170,6 +170,11 @@ impl<'a> Plan<'a> {
         self.decision.reply = Some(Reply::Done);
     }
 
+    /// The wallet pays under this key, or has paid.
+    pub fn paying(&mut self, key: domain::IdempotencyKey) {
+        self.decision.reply = Some(Reply::PaymentStarted { key });
+    }
+
     pub fn refuse(&mut self, error: ErrorBody) {
         self.decision.reply = Some(Reply::Refused(error));
     }

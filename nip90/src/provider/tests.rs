@@ -4,6 +4,7 @@ mod gates;
 mod life;
 mod payment;
 mod random;
+mod refund;
 
 use domain::{
     Body, Envelope, EventHash, EventId, Msat, Network, Receipt, Recorded, RequestId, StreamId,
@@ -12,7 +13,7 @@ use domain::{
 use std::collections::BTreeMap;
 
 use super::{
-    effect::{MakeInvoice, Message, Publish, Slot},
+    effect::{MakeInvoice, Message, PayRefund, Publish, Slot, refund_of_key},
     *,
 };
 use crate::{

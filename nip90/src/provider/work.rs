@@ -1,12 +1,12 @@
 //! A promised job on its way: invoice, payment, work, delivery, and every way it can end.
 
-use domain::{ErrorBody, EventId, PaymentHash, Receipt, RequestId, Sha256Hash};
+use domain::{ErrorBody, EventId, Receipt, RequestId, Sha256Hash};
 
 use super::{
     effect::{Message, ProviderEffect, Slot},
     event::{
         Cancelled, CancelledBy, Delivered, Executed, FailReason, Gate, Invoiced, Paid,
-        ReceiptSigned, RefundDue, Refunded, Unpaid,
+        ReceiptSigned, RefundDue, Unpaid,
     },
     execution::Execution,
     input::{ExecutionOutcome, PaidFact},
@@ -84,6 +84,7 @@ pub(super) fn paid(plan: &mut Plan<'_>, fact: &PaidFact) {
         return plan.ignore("no job waits for this payment");
     };
     let payment = plan.job(&id).map(|job| job.payment);
+    let forgotten = payment.is_none().then(|| plan.provider.late_for(&fact.payment_hash));
     match payment {
         Some(Payment::Invoiced | Payment::Unpaid) => credit(plan, id, fact),
         Some(Payment::Expired) | None => {
@@ -92,6 +93,7 @@ pub(super) fn paid(plan: &mut Plan<'_>, fact: &PaidFact) {
                 amount_msat: fact.amount_msat,
                 preimage: fact.preimage,
                 paid_at: fact.at,
+                late_for: forgotten.flatten(),
             };
             plan.record(id, event, Vec::new(), Vec::new());
         }
@@ -238,15 +240,6 @@ pub(super) fn operator_cancels(plan: &mut Plan<'_>, id: RequestId) {
     }
     let text = format!("Job {} can't be cancelled: it is paid, delivered or over.", id.short());
     plan.refuse(ErrorBody::refused("too_late", text));
-}
-
-pub(super) fn refunded(plan: &mut Plan<'_>, id: RequestId, payment_hash: PaymentHash) {
-    if plan.job(&id).is_some_and(|job| job.payment == Payment::RefundDue) {
-        plan.record(id, Refunded { payment_hash }, Vec::new(), Vec::new());
-        return plan.done();
-    }
-    let text = format!("No refund is due for job {}.", id.short());
-    plan.refuse(ErrorBody::refused("no_refund_due", text));
 }
 
 pub(super) fn invoice_expired(plan: &mut Plan<'_>, id: RequestId) {

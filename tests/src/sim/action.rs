@@ -17,6 +17,11 @@ pub enum Action {
         desk: u8,
         secs: u32,
     },
+    /// From now on all work of one desk fails, or no longer does.
+    Broken {
+        desk: u8,
+        broken: bool,
+    },
     Online {
         desk: u8,
     },
@@ -54,6 +59,17 @@ pub enum Action {
         desk: u8,
         nth: u8,
         sold: bool,
+    },
+    /// The operator gives back what the nth job owes, to an invoice that asks so much.
+    Refund {
+        desk: u8,
+        nth: u8,
+        asks: Asks,
+    },
+    /// The operator says that it went back another way.
+    HandBack {
+        desk: u8,
+        nth: u8,
     },
     Receive {
         desk: u8,
@@ -121,6 +137,19 @@ pub enum How {
     Badly,
     /// It happens, and the process dies before it can say so.
     ThenCrash,
+}
+
+/// What the invoice of a refund asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asks {
+    All,
+    /// By the operator's choice.
+    Less,
+    /// By mistake.
+    More,
+    /// All of it, by an invoice that a refund of another job may have used.
+    Known,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

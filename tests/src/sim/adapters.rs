@@ -70,7 +70,19 @@ impl World {
                 };
                 return Ok(self.receive(at, asked, badly));
             }
-            ProviderEffect::Execute(execute) => self.execute(&execute, resumed, badly),
+            ProviderEffect::PayRefund(pay) => {
+                let asked = wire::Pay {
+                    key: pay.key,
+                    bolt11: pay.bolt11,
+                    amount_msat: pay.amount_msat,
+                    max_fee_msat: pay.max_fee_msat,
+                };
+                return Ok(self.pay(at, &asked));
+            }
+            ProviderEffect::Execute(execute) => {
+                let badly = badly || self.desks[at].broken;
+                self.execute(&execute, resumed, badly)
+            }
             ProviderEffect::StopExecution { .. } => return Ok(Fact::Tick),
             ProviderEffect::Announce { template } | ProviderEffect::Withdraw { template } => {
                 if !badly {

@@ -1,7 +1,7 @@
 //! Which thing happens next: weighted, so that whole trades come about and faults strike them.
 
 use super::{
-    action::{Action, Forgery, Hearing, How, Money},
+    action::{Action, Asks, Forgery, Hearing, How, Money},
     rng::Rng,
 };
 
@@ -38,7 +38,38 @@ fn opening(rng: &mut Rng, desks: u8) -> Vec<Action> {
         actions.push(Action::Online { desk });
     }
     actions.push(submit(rng, desks));
+    if rng.chance(OWING) {
+        owe(rng, &mut actions);
+    }
     actions
+}
+
+/// Of a hundred histories, those that begin with a paid job that failed.
+const OWING: u32 = 6;
+
+/// A trade whose work fails once it is paid: its money must go back, under whatever comes then.
+fn owe(rng: &mut Rng, actions: &mut Vec<Action>) {
+    let price_msat = rng.pick(&[700, 1_000, 2_500]);
+    let order = Action::Submit {
+        desk: 1,
+        to: Some(0),
+        bid_msat: 3_000,
+        fee_msat: 200,
+        key: 7_000,
+        timeout_secs: 3_600,
+    };
+    actions.extend([
+        Action::Offer { desk: 0, price_msat, after: false },
+        Action::Broken { desk: 0, broken: true },
+        order,
+        Action::Calm,
+        Action::Broken { desk: 0, broken: false },
+    ]);
+    if rng.chance(80) {
+        actions.push(Action::Refund { desk: 0, nth: 0, asks: asks(rng) });
+        actions.push(Action::Act { desk: 0, nth: byte(rng), how: how(rng) });
+        actions.push(Action::Money { nth: 0, how: money(rng) });
+    }
 }
 
 fn offer(rng: &mut Rng, desk: u8) -> Action {
@@ -85,7 +116,7 @@ fn next(rng: &mut Rng, desks: u8) -> Action {
 }
 
 fn by_operator(rng: &mut Rng, desk: u8, nth: u8) -> Action {
-    match rng.below(14) {
+    match rng.below(19) {
         0..4 => Action::Online { desk },
         4 => Action::Offline { desk },
         5 => offer(rng, desk),
@@ -97,9 +128,20 @@ fn by_operator(rng: &mut Rng, desk: u8, nth: u8) -> Action {
         8 => Action::Cancel { desk, nth, sold: rng.chance(50) },
         9 => Action::Receive { desk, key: rng.below(5), amount_msat: 1 + rng.below(5_000) },
         10 => Action::Pay { desk, key: rng.below(5), nth },
-        11 => Action::RelayLink { desk, up: rng.chance(70) },
-        12 => Action::WalletLink { desk, up: rng.chance(70) },
+        11..15 => Action::Refund { desk, nth, asks: asks(rng) },
+        15 => Action::HandBack { desk, nth },
+        16 => Action::RelayLink { desk, up: rng.chance(70) },
+        17 => Action::WalletLink { desk, up: rng.chance(70) },
         _ => Action::Skew { desk, secs: rng.below(120) },
+    }
+}
+
+fn asks(rng: &mut Rng) -> Asks {
+    match rng.below(100) {
+        0..60 => Asks::All,
+        60..75 => Asks::Less,
+        75..85 => Asks::More,
+        _ => Asks::Known,
     }
 }
 

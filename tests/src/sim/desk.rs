@@ -57,6 +57,8 @@ pub struct Desk {
     pub relay_up: bool,
     pub wallet_up: bool,
     pub skew_secs: u64,
+    /// Its work fails.
+    pub broken: bool,
     last_at: Timestamp,
     mutant: Option<Mutant>,
 }
@@ -76,6 +78,7 @@ impl Desk {
             relay_up: true,
             wallet_up: true,
             skew_secs: 0,
+            broken: false,
             last_at: Timestamp::default(),
             mutant,
         }

@@ -8,7 +8,8 @@ use nip90::{
     PaymentPolicy,
     buyer::{Spending, Stage},
     provider::{
-        ProviderEffect, ProviderEvent, ReceiptState, execution::Execution, payment::Payment,
+        ProviderEffect, ProviderEvent, ReceiptState, effect::refund_of_key, execution::Execution,
+        payment::Payment,
     },
 };
 use std::collections::{BTreeSet, HashMap};
@@ -93,6 +94,44 @@ pub fn never_pays_twice(money: &Lightning) -> Checked {
         })?;
     }
     Ok(())
+}
+
+/// What a job owes goes back once, and never more than came.
+pub fn never_refunds_twice(money: &Lightning) -> Checked {
+    let law = "never_refunds_twice";
+    let mut refunded = BTreeSet::new();
+    for spent in &money.spent {
+        let Some((id, _)) = refund_of_key(&spent.key) else { continue };
+        must(law, refunded.insert((spent.desk, id)), || format!("{id} was given back again"))?;
+        let key = IdempotencyKey::of("job", id);
+        let came = money.executors[spent.desk].payments.get(&key);
+        let came = came.filter(|_| money.taken().any(|(at, k, _)| (at, k) == (spent.desk, &key)));
+        let came = came.map_or(0, |payment| payment.amount_msat.get());
+        must(law, spent.amount_msat <= came, || {
+            format!("{} msat went back of {came} msat that came for {id}", spent.amount_msat)
+        })?;
+    }
+    Ok(())
+}
+
+/// A refund counts as done only by the settled payment of its own invoice.
+pub fn refunded_only_by_its_settled_payment(
+    at: usize,
+    money: &Lightning,
+    event: &Recorded<Event>,
+) -> Checked {
+    let Event::Provider(ProviderEvent::Refunded(refunded)) = &event.data else { return Ok(()) };
+    let id = request_of(&event.stream);
+    let settled = money.spent.iter().any(|spent| {
+        spent.desk == at
+            && refund_of_key(&spent.key).map(|(id, _)| id) == id
+            && spent.payment_hash == refunded.payment_hash
+            && spent.amount_msat == refunded.amount_msat.get()
+    });
+    let proved = refunded.preimage.payment_hash() == refunded.payment_hash;
+    must("refunded_only_by_its_settled_payment", settled && proved, || {
+        format!("{id:?} counts as refunded; settled: {settled}, proved: {proved}")
+    })
 }
 
 /// Where payment comes first, no work is released before the money is ours.
@@ -248,7 +287,8 @@ pub fn paid_job_has_result_or_explicit_failure(desks: &[Desk], money: &Lightning
             return Err(broken(law, format!("{id} was paid for and is not known")));
         };
         let honoured = job.execution == Execution::Delivered && job.payment == Payment::Paid;
-        let given_back = job.payment == Payment::Refunded && job.execution != Execution::Delivered;
+        let went_back = matches!(job.payment, Payment::Refunded | Payment::HandedBack);
+        let given_back = went_back && job.execution != Execution::Delivered;
         must(law, honoured || given_back, || {
             format!("{id} was paid for: {:?}, {:?}", job.execution, job.payment)
         })?;

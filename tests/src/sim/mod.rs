@@ -14,9 +14,10 @@ pub mod invariants;
 mod lightning;
 pub mod mutant;
 mod observed;
+mod refunds;
 mod relay;
 mod rest;
-mod rng;
+pub mod rng;
 mod world;
 
 pub use history::{History, Outcome};

@@ -5,7 +5,11 @@ use engine::{Effect, Event, State};
 use nip90::{
     PaymentPolicy,
     buyer::BuyerEvent,
-    provider::{ProviderEffect, ProviderEvent, effect::Execute},
+    provider::{
+        ProviderEffect, ProviderEvent,
+        effect::Execute,
+        event::{RefundFailed, Refunded},
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,11 +47,15 @@ pub enum Mutant {
     KeepsLateMoney,
     /// A reservation is given back and spent as well.
     ReleasesWhatItSpends,
+    /// A refund that settled counts as failed, so that it is owed and given again.
+    RefundsAgain,
+    /// A refund that was only ordered counts as done.
+    CallsRefundsDone,
 }
 
 impl Mutant {
     /// Every one, with the law that must notice it.
-    pub const ALL: [(Self, &'static str); 14] = [
+    pub const ALL: [(Self, &'static str); 16] = [
         (Self::ExecutorForgetsKeys, "never_pays_twice"),
         (Self::FeeHidden, "ledger_adds_up"),
         (Self::WalletLies, "credited_only_by_exact_hash"),
@@ -62,6 +70,8 @@ impl Mutant {
         (Self::EndsTwice, "one_terminal_state_per_job"),
         (Self::KeepsLateMoney, "paid_job_has_result_or_explicit_failure"),
         (Self::ReleasesWhatItSpends, "ledger_adds_up"),
+        (Self::RefundsAgain, "never_refunds_twice"),
+        (Self::CallsRefundsDone, "refunded_only_by_its_settled_payment"),
     ];
 
     /// What a machine with this fault decides instead.
@@ -81,6 +91,24 @@ impl Mutant {
                 (Self::KeepsLateMoney, Event::Provider(ProviderEvent::RefundDue(_))) => continue,
                 (Self::ReleasesWhatItSpends, Event::Buyer(BuyerEvent::Paid(paid))) => {
                     paid.released_msat = paid.released_msat.saturating_add(paid.amount_msat);
+                }
+                (Self::RefundsAgain, Event::Provider(ProviderEvent::Refunded(refunded))) => {
+                    let payment_hash = refunded.payment_hash;
+                    let reason = "it is said to have failed".to_owned();
+                    emit.event =
+                        ProviderEvent::RefundFailed(RefundFailed { payment_hash, reason }).into();
+                }
+                (Self::CallsRefundsDone, Event::Provider(ProviderEvent::Refunding(refunding))) => {
+                    let done = ProviderEvent::Refunded(Refunded {
+                        payment_hash: refunding.payment_hash,
+                        preimage: domain::Preimage([0; 32]),
+                        amount_msat: refunding.amount_msat,
+                        fee_msat: domain::Msat::ZERO,
+                    });
+                    let stream = emit.stream.clone();
+                    distorted.push(emit);
+                    distorted.push(Emit::new(stream, done));
+                    continue;
                 }
                 _ => {}
             }

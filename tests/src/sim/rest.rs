@@ -18,13 +18,14 @@ impl World {
         self.tell(|| "faults stop".to_owned());
         for at in 0..self.desks.len() {
             self.desks[at].skew_secs = 0;
+            self.desks[at].broken = false;
             self.relay_link(at, true)?;
             self.wallet_link(at, true)?;
         }
         self.step(&Action::Online { desk: 0 })?;
         for _ in 0..ROUNDS {
             self.drain()?;
-            self.refund()?;
+            self.refund_all()?;
             if self.is_quiet() {
                 break;
             }
@@ -81,6 +82,7 @@ impl World {
             invariants::mirror_equals_executor(at, desk, &self.money)?;
         }
         invariants::never_pays_twice(&self.money)?;
+        invariants::never_refunds_twice(&self.money)?;
         invariants::paid_job_has_result_or_explicit_failure(&self.desks, &self.money)?;
         for at in 0..self.desks.len() {
             self.crash(at)?;

@@ -1,8 +1,6 @@
 //! The world: desks, a relay between them, the Lightning network, and what each action does.
 
-use domain::{
-    Delivery, EventData, EventId, IdempotencyKey, Msat, Network, PaymentHash, RequestId, Timestamp,
-};
+use domain::{Delivery, EventData, EventId, IdempotencyKey, Msat, Network, Timestamp};
 use engine::{
     Command, Event, Fact, Input, Reply, WalletFact,
     event::Identity,
@@ -11,7 +9,7 @@ use engine::{
 use nip90::{
     DemandAnswer, DemandRisk, JobDraft, JobInput, OfferDraft, PaymentPolicy,
     buyer::BuyerEvent,
-    provider::{Backend, ProviderInput, execution::Execution, payment::Payment},
+    provider::{Backend, execution::Execution},
 };
 use std::collections::BTreeMap;
 use wallet::wire;
@@ -88,6 +86,7 @@ impl World {
             let desk = &self.desks[at];
             invariants::one_terminal_state_per_job(desk, &event.stream)?;
             invariants::credited_only_by_exact_hash(at, desk, &self.money, event)?;
+            invariants::refunded_only_by_its_settled_payment(at, &self.money, event)?;
             let receipt = match &event.data {
                 Event::Provider(nip90::provider::ProviderEvent::ReceiptSigned(signed)) => {
                     Some(&signed.receipt)
@@ -132,7 +131,7 @@ impl World {
         self.deliver(at, Delivery::new(Input::Fact(fact))).map(|_| ())
     }
 
-    fn command(&mut self, at: usize, command: Command) -> Checked {
+    pub fn command(&mut self, at: usize, command: Command) -> Checked {
         self.deliver(at, Delivery::new(Input::Command(command))).map(|_| ())
     }
 
@@ -190,7 +189,7 @@ impl World {
         self.fact(at, Fact::Wallet(WalletFact::Info(info)))
     }
 
-    fn at(&self, desk: u8) -> usize {
+    pub fn at(&self, desk: u8) -> usize {
         usize::from(desk) % self.desks.len()
     }
 
@@ -206,6 +205,10 @@ impl World {
             Action::Online { desk } => self.command(self.at(desk), Command::ProviderOnline)?,
             Action::Offline { desk } => self.command(self.at(desk), Command::ProviderOffline)?,
             Action::Offer { desk, price_msat, after } => {
+            Action::Broken { desk, broken } => {
+                let at = self.at(desk);
+                self.desks[at].broken = broken;
+            }
                 let payment = if after { PaymentPolicy::After } else { PaymentPolicy::Before };
                 let offer = OfferDraft { kind: KIND, price_msat: msat(price_msat), payment };
                 self.command(self.at(desk), Command::OfferSet(offer))?;
@@ -302,7 +305,7 @@ impl World {
                     self.command(self.at(desk), pay)?;
                 }
             }
-            _ => {}
+            _ => self.give_back(action)?,
         }
         Ok(())
     }
@@ -335,7 +338,8 @@ impl World {
 
     pub fn move_money(&mut self, nth: usize, how: Money) -> Checked {
         self.money.move_money(nth, how, self.now);
-        invariants::never_pays_twice(&self.money)
+        invariants::never_pays_twice(&self.money)?;
+        invariants::never_refunds_twice(&self.money)
     }
 
     /// The executor's next notices.
@@ -360,23 +364,6 @@ impl World {
             Some(notice) => self.fact(at, Fact::Wallet(WalletFact::Notice(notice))),
             None => Ok(()),
         }
-    }
-
-    /// The operators give back what they owe.
-    pub fn refund(&mut self) -> Checked {
-        for at in 0..self.desks.len() {
-            let jobs = self.desks[at].state.provider.jobs();
-            let owed: Vec<RequestId> = jobs
-                .filter(|job| job.payment == Payment::RefundDue)
-                .map(|job| job.request_id)
-                .collect();
-            for request_id in owed {
-                let payment_hash = PaymentHash([9; 32]);
-                let input = ProviderInput::JobRefunded { request_id, payment_hash };
-                self.fact(at, Fact::Provider(input))?;
-            }
-        }
-        Ok(())
     }
 
     /// Stores an event at the relay; what a desk answers to one job must be one event.

@@ -24,6 +24,10 @@ pub(crate) enum Job {
     Show { request_id: String },
     /// Cancel a job of ours
     Cancel { request_id: String },
+    /// Take a job that waits for the operator
+    Accept { request_id: String },
+    /// Decline a job that waits for the operator
+    Refuse { request_id: String },
 }
 
 #[derive(Clone, Debug, Args)]
@@ -113,6 +117,16 @@ impl Job {
                 let reply = command(&desk, cancel).await?;
                 context.out.result(&reply, || "Cancelled.".into());
             }
+            Self::Accept { request_id } => {
+                let accept = json!({ "command": "job_accept", "request_id": request_id });
+                let reply = command(&desk, accept).await?;
+                context.out.result(&reply, || "Accepted.".into());
+            }
+            Self::Refuse { request_id } => {
+                let refuse = json!({ "command": "job_refuse", "request_id": request_id });
+                let reply = command(&desk, refuse).await?;
+                context.out.result(&reply, || "Refused.".into());
+            }
         }
         Ok(())
     }
@@ -139,6 +153,9 @@ fn job_text(job: &Value) -> String {
     }
     if let Some(reason) = job["reason"].as_str() {
         lines.push(format!("reason: {reason}"));
+    }
+    if !job["refund"].is_null() || job["payment_state"] == "refund_due" {
+        lines.push(super::provider::refund_text(job));
     }
     lines.extend(items(&job["timeline"]).map(|step| {
         format!(

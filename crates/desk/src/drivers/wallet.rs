@@ -100,6 +100,12 @@ impl Ask {
                 memo: make.memo,
                 expiry_secs: make.expiry_secs,
             }),
+            Effect::Provider(ProviderEffect::PayRefund(pay)) => Self::Pay(wire::Pay {
+                key: pay.key,
+                bolt11: pay.bolt11,
+                amount_msat: pay.amount_msat,
+                max_fee_msat: pay.max_fee_msat,
+            }),
             Effect::Buyer(BuyerEffect::Pay(pay)) => Self::Pay(wire::Pay {
                 key: pay.key,
                 bolt11: pay.bolt11,

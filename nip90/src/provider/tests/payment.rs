@@ -115,9 +115,7 @@ fn p28_an_unpaid_invoice_closes_the_job_and_late_money_is_owed_back() {
     assert_eq!(desk.job(id).waiting_for(), Some(Mover::Operator));
     assert_eq!(desk.take(), []);
     assert_eq!(desk.feed(ProviderInput::Paid(paid)).emits, [], "once");
-    desk.feed(ProviderInput::JobRefunded { request_id: id, payment_hash: paid.payment_hash });
-    assert_eq!(desk.words(id).1, "refunded");
-    assert!(desk.job(id).is_over());
+    assert!(!desk.job(id).is_over());
 }
 
 #[test]
@@ -135,6 +133,9 @@ fn p28_late_money_is_not_swallowed_when_its_job_is_no_longer_hot() {
     assert!(matches!(decision.emits[0].event, ProviderEvent::RefundDue(_)));
     assert_eq!(decision.emits[0].stream, StreamId::of("job", id));
     assert_eq!(desk.feed(ProviderInput::Paid(paid)).emits, [], "once");
+    assert_eq!(desk.words(id), ("cancelled", "refund_due"), "it is known again, to be given back");
+    assert_eq!(desk.job(id).paid_msat, Some(msat(500)));
+    assert_eq!(desk.job(id).waiting_for(), Some(Mover::Operator));
     assert_eq!(desk.replayed(), desk.provider);
 }
 

@@ -34,7 +34,9 @@ enum Action {
     Accept(usize),
     Refuse(usize),
     Cancel(usize),
-    Refunded(usize),
+    Refund(usize, u8),
+    RefundEnds(usize, u8),
+    HandBack(usize),
     Switch(bool),
     Relays(u32),
     Offer(u8),
@@ -57,7 +59,9 @@ fn action() -> impl Strategy<Value = Action> {
         2 => n.clone().prop_map(Action::Accept),
         1 => n.clone().prop_map(Action::Refuse),
         1 => n.clone().prop_map(Action::Cancel),
-        1 => n.prop_map(Action::Refunded),
+        2 => (n.clone(), 0..4_u8).prop_map(|(n, how)| Action::Refund(n, how)),
+        2 => (n.clone(), 0..4_u8).prop_map(|(n, how)| Action::RefundEnds(n, how)),
+        1 => n.prop_map(Action::HandBack),
         1 => prop::bool::weighted(0.8).prop_map(Action::Switch),
         1 => (0..3_u32).prop_map(Action::Relays),
         1 => (0..3_u8).prop_map(Action::Offer),
@@ -90,7 +94,10 @@ struct Run {
 impl Run {
     fn input(&mut self, action: &Action) -> Vec<ProviderInput> {
         vec![match action {
-            Action::InvoiceMade(_) | Action::Paid(..) | Action::Receipt(_) => {
+            Action::InvoiceMade(_)
+            | Action::Paid(..)
+            | Action::Receipt(_)
+            | Action::RefundEnds(..) => {
                 return self.money(action).into_iter().collect();
             }
             Action::Seen(n) => ProviderInput::RequestSeen(Box::new(REQUESTS[*n].clone())),
@@ -127,10 +134,20 @@ impl Run {
             Action::Accept(n) => ProviderInput::JobAccept { request_id: id(*n) },
             Action::Refuse(n) => ProviderInput::JobRefuse { request_id: id(*n) },
             Action::Cancel(n) => ProviderInput::JobCancel { request_id: id(*n) },
-            Action::Refunded(n) => ProviderInput::JobRefunded {
-                request_id: id(*n),
-                payment_hash: domain::PaymentHash([0; 32]),
-            },
+            // All of it, less by choice, more than is owed, or less by mistake.
+            Action::Refund(n, how) => {
+                let asks = [500, 300, 501, 499][usize::from(*how)];
+                let seed = u8::try_from(*n).unwrap() * 4 + how + 100;
+                ProviderInput::Refund(RefundOrder {
+                    request_id: id(*n),
+                    bolt11: invoice(seed, asks, self.desk.now, 600).0,
+                    amount_msat: (*how == 1).then(|| msat(300)),
+                    max_fee_msat: msat(10),
+                })
+            }
+            Action::HandBack(n) => {
+                ProviderInput::HandBack { request_id: id(*n), note: "in cash".into() }
+            }
             Action::Switch(true) => ProviderInput::GoOnline,
             Action::Switch(false) => ProviderInput::GoOffline,
             Action::Relays(connected) => ProviderInput::Relays { connected: *connected },
@@ -180,6 +197,28 @@ impl Run {
                 let amount = if *less { msat(499) } else { paid.amount_msat };
                 let amount_msat = *self.settled.entry(*n).or_insert(amount);
                 ProviderInput::Paid(PaidFact { amount_msat, ..*paid })
+            }
+            Action::RefundEnds(n, how) => {
+                let asked = self.desk.effects.iter().rev().find_map(|effect| match effect {
+                    ProviderEffect::PayRefund(pay) if pay.request_id == id(*n) => Some(pay),
+                    _ => None,
+                })?;
+                let (request_id, attempt) = refund_of_key(&asked.key).unwrap();
+                let preimage = (0..=u8::MAX)
+                    .map(|seed| domain::Preimage([seed; 32]))
+                    .find(|preimage| preimage.payment_hash() == asked.payment_hash)?;
+                match how {
+                    0 => ProviderInput::RefundUnknown { request_id, attempt },
+                    1 => ProviderInput::RefundFailed { request_id, attempt, reason: "no".into() },
+                    _ => ProviderInput::RefundSettled(RefundFact {
+                        request_id,
+                        attempt,
+                        payment_hash: asked.payment_hash,
+                        preimage,
+                        amount_msat: asked.amount_msat,
+                        fee_msat: msat(1),
+                    }),
+                }
             }
             Action::Receipt(n) => {
                 let due = self.desk.effects.iter().find_map(|effect| match effect {
@@ -240,6 +279,20 @@ impl Run {
             let credited =
                 count(|e| matches!(e, ProviderEvent::Paid(_) | ProviderEvent::RefundDue(_)));
             prop_assert!(credited <= 1, "money is credited once");
+            let refunded: Vec<_> = events
+                .iter()
+                .filter_map(|event| match &event.data {
+                    ProviderEvent::Refunded(refunded) => Some(refunded.amount_msat.get()),
+                    _ => None,
+                })
+                .collect();
+            let word = count(|e| matches!(e, ProviderEvent::HandedBack(_)));
+            prop_assert!(refunded.len() + word <= 1, "given back once");
+            prop_assert!(
+                refunded.iter().all(|given| *given <= 500)
+                    && (refunded.is_empty() || credited == 1),
+                "never more than what was paid"
+            );
             let ends = count(|e| {
                 matches!(
                     e,
