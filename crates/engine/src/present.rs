@@ -205,6 +205,9 @@ fn sold(state: &State, job: &provider::Job) -> JobView {
     let delivered = job.execution == Execution::Delivered;
     let accepted = !matches!(job.execution, Execution::Received | Execution::Refused);
     JobView {
+    // Where nothing is promised yet, what is offered now is what accepting it would mean.
+    let offer = state.provider.offer(job.kind);
+    let asks = offer.map_or(Msat::ZERO, |offer| offer.price_msat);
         request_id: job.request_id,
         role: JobRole::Provider,
         kind: job.kind,
@@ -215,11 +218,11 @@ fn sold(state: &State, job: &provider::Job) -> JobView {
         over: job.is_over(),
         succeeded: job.succeeded(),
         waiting_for: job.waiting_for().map(|mover| mover.to_string()),
-        amount_msat: job.price_msat,
+        amount_msat: if accepted { job.price_msat } else { asks },
         // Routing is paid by who pays: a sold job costs us none.
         fee_msat: job.paid_msat.map(|_| Msat::ZERO),
         bid_msat: job.bid_msat,
-        payment: job.policy,
+        payment: if accepted { Some(job.policy) } else { offer.map(|offer| offer.payment) },
         payment_hash: job.payment_hash,
         preimage: job.preimage,
         bolt11: job.bolt11.clone(),
@@ -272,7 +275,7 @@ fn refund(job: &provider::Job) -> Option<RefundView> {
         amount_msat: job.amount_msat.unwrap_or_default(),
         fee_msat: job.fee_msat,
         bid_msat: Some(job.bid_msat),
-        payment: nip90::PaymentPolicy::Before,
+        payment: job.policy,
         payment_hash: job.payment_hash,
         preimage: job.preimage,
         bolt11: bolt11.clone(),

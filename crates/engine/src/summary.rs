@@ -57,7 +57,11 @@ fn known(type_name: &str, data: &Value) -> Option<String> {
             format!("Announced kinds {}", kinds.collect::<Vec<_>>().join(", "))
         }
         "job.received" => format!("Request for kind {}, {}", data["kind"], text("risk")),
-        "job.accepted" => format!("Accepted for {}", amount(&data["price_msat"])?),
+        "job.accepted" => format!(
+            "Accepted for {}, paid {}",
+            amount(&data["price_msat"])?,
+            data["payment"].as_str()?
+        ),
         "job.invoiced" => "Invoice made".to_owned(),
         "job.paid" => format!("Paid {}", amount(&data["amount_msat"])?),
         "job.refund_due" => format!("{} are owed back", amount(&data["amount_msat"])?),
@@ -90,7 +94,10 @@ fn known(type_name: &str, data: &Value) -> Option<String> {
             amount(&data["amount_msat"])?,
             amount(&data["fee_msat"])?
         ),
-        "buy.result" => "Result seen".to_owned(),
+        "buy.result" => match data["bolt11"] {
+            Value::Null => "Result seen".to_owned(),
+            _ => "Result seen, with its invoice".to_owned(),
+        },
         "buy.verified" => "Result checked: it holds".to_owned(),
         "buy.receipt" => "Receipt signed: job bought".to_owned(),
         _ => return None,

@@ -134,7 +134,8 @@ pub struct JobView {
     pub amount_msat: Msat,
     pub fee_msat: Option<Msat>,
     pub bid_msat: Option<Msat>,
-    pub payment: PaymentPolicy,
+    /// When the provider wants its money; absent while that is unknown.
+    pub payment: Option<PaymentPolicy>,
     pub payment_hash: Option<PaymentHash>,
     pub preimage: Option<Preimage>,
     pub bolt11: Option<String>,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     provider::ReceiptState,
-    types::{Mover, ResultRef},
+    types::{Mover, PaymentPolicy, ResultRef},
 };
 
 /// A job as buyer.
@@ -43,6 +43,9 @@ pub struct Purchase {
     pub result_event: Option<EventId>,
     /// The invoice: paid, being paid, or to be paid once the result is verified.
     pub bolt11: Option<String>,
+    /// When the provider wants its money, as its invoice came: for the work to begin, or with the
+    /// result. Unknown until then.
+    pub policy: Option<PaymentPolicy>,
     pub payment_hash: Option<PaymentHash>,
     pub amount_msat: Option<Msat>,
     pub fee_msat: Option<Msat>,
@@ -78,6 +81,7 @@ impl Purchase {
             result: None,
             result_event: None,
             bolt11: None,
+            policy: None,
             payment_hash: None,
             amount_msat: None,
             fee_msat: None,
@@ -137,6 +141,7 @@ impl Purchase {
             }
             BuyerEvent::Paying(paying) => {
                 self.spend(SpendingStep::Pay);
+                self.policy.get_or_insert(PaymentPolicy::Before);
                 self.bolt11 = Some(paying.bolt11.clone());
                 self.payment_hash = Some(paying.payment_hash);
                 self.amount_msat = Some(paying.amount_msat);
@@ -182,6 +187,7 @@ impl Purchase {
         self.result_event = Some(seen.event_id);
         if seen.bolt11.is_some() {
             self.bolt11.clone_from(&seen.bolt11);
+            self.policy = Some(PaymentPolicy::After);
         }
         self.end_by = Some(seen.end_by);
     }

@@ -166,7 +166,7 @@ fn facts(job: &JobView, clock: &Clock) -> Vec<Fact> {
     if let Some(bid) = job.bid_msat {
         facts.push(Fact::plain("Bid", bid.to_string()));
     }
-    facts.push(Fact::plain("Payment", words::policy(job.payment)));
+    facts.push(Fact::plain("Payment", job.payment.map_or("unknown", words::policy)));
     facts.push(Fact::plain("Kind", format!("{} {}", job.kind, words::one_line(&job.kind_name))));
     let side = if job.role == JobRole::Provider { "Buyer" } else { "Provider" };
     facts.push(match &job.peer {

@@ -59,7 +59,7 @@ pub fn job(byte: u8, role: JobRole, kind: u16, name: &str, state: &str) -> JobVi
         amount_msat: Msat::from_sat(2_100),
         fee_msat: None,
         bid_msat: None,
-        payment: PaymentPolicy::After,
+        payment: Some(PaymentPolicy::After),
         payment_hash: None,
         preimage: None,
         bolt11: None,
@@ -71,6 +71,7 @@ pub fn job(byte: u8, role: JobRole, kind: u16, name: &str, state: &str) -> JobVi
         proofs: Proofs { request_seen: Some(ProofSource::Relay), ..Default::default() },
     }
 }
+        refund: None,
 
 pub fn paid(byte: u8, role: JobRole, kind: u16, name: &str) -> JobView {
     let preimage = Preimage([byte; 32]);
@@ -130,7 +131,7 @@ fn jobs() -> Vec<Arc<JobView>> {
     let ask_long = JobView {
         waiting_for: Some("operator".into()),
         amount_msat: Msat::new(1_500_250).unwrap(),
-        payment: PaymentPolicy::Before,
+        payment: Some(PaymentPolicy::Before),
         ..job(
             3,
             JobRole::Provider,

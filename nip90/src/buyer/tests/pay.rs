@@ -1,10 +1,12 @@
 //! What is paid, what never is, and the books.
 
 use super::*;
+use crate::types::PaymentPolicy;
 
 fn asked(provider: Option<u8>) -> (Desk, RequestId) {
     let mut desk = Desk::new();
     let id = desk.asked(&draft("a", provider), 1);
+    assert_eq!(desk.job(id).policy, None, "nobody has said yet when it is paid");
     desk.effects.clear();
     (desk, id)
 }
@@ -29,6 +31,7 @@ fn pays_first_then_gets_the_result() {
     let (bolt11, _) = invoice(9, 700, desk.now, 600);
     desk.seen(&pay_required(id, 700, &bolt11), SELLER);
     assert_eq!(desk.words(id), ("asked", "paying"));
+    assert_eq!(desk.job(id).policy, Some(PaymentPolicy::Before));
     assert_eq!(desk.job(id).waiting_for(), Some(Mover::Wallet));
     let pay = desk.pays()[0].clone();
     assert_eq!(pay.key.as_str(), format!("buy/{id}"));
@@ -57,6 +60,7 @@ fn pays_after_only_once_the_result_is_verified() {
     desk.seen(&result(id, Some((1_000, &bolt11))), SELLER);
     assert_eq!(desk.pays().len(), 0);
     desk.feed(BuyerInput::ResultVerified { request_id: id });
+    assert_eq!(desk.job(id).policy, Some(PaymentPolicy::After));
     assert_eq!(desk.words(id), ("verified", "paying"));
     let pay = desk.pays()[0].clone();
     desk.feed(settle(&pay, 9, 0));

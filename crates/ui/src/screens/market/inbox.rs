@@ -1,7 +1,7 @@
 //! The inbox: one card per job that waits for the operator, saying exactly what accepting does.
 
 use egui::{Align, Label, Layout, RichText, Ui};
-use engine::{Command, view::JobView};
+use engine::{Command, command::PaymentPolicy, view::JobView};
 use std::sync::Arc;
 
 use crate::{
@@ -39,8 +39,9 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
 /// What accepting does, in one sentence.
 fn effect(job: &JobView) -> String {
     let pays = match job.payment {
-        engine::command::PaymentPolicy::Before => "The buyer pays before the work starts",
-        engine::command::PaymentPolicy::After => "The buyer pays when the result is delivered",
+        Some(PaymentPolicy::Before) => "The buyer pays before the work starts",
+        Some(PaymentPolicy::After) => "The buyer pays when the result is delivered",
+        None => "Nothing of its kind is offered any more",
     };
     format!("Runs {} for {}. {pays}.", words::one_line(&job.kind_name), job.amount_msat)
 }
