@@ -175,14 +175,6 @@ impl Control {
             .ok_or_else(|| ErrorBody::new("no_such_payment", "The payment is not in the view."))
     }
 
-    async fn follow(
-        &self,
-        holds: impl Fn(&View) -> bool,
-        within: Duration,
-    ) -> Result<(), ErrorBody> {
-        let mut views = self.desk.views();
-        match tokio::time::timeout(within, views.wait_for(|view| holds(view))).await {
-            Ok(Ok(_)) => Ok(()),
     /// Gives back what a job owes, and waits until the wallet knows what became of it.
     async fn refund(&self, refund: RefundParams) -> Result<Value, ErrorBody> {
         let id = refund.request_id;
@@ -200,6 +192,14 @@ impl Control {
         self.job(JobId { request_id: id }).await
     }
 
+    async fn follow(
+        &self,
+        holds: impl Fn(&View) -> bool,
+        within: Duration,
+    ) -> Result<(), ErrorBody> {
+        let mut views = self.desk.views();
+        match tokio::time::timeout(within, views.wait_for(|view| holds(view))).await {
+            Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(host::core::Stopped.into()),
             Err(_) => Err(ErrorBody::new("timed_out", "The wallet did not answer in time.")
                 .exit(domain::ExitCode::TimedOut)
@@ -255,19 +255,6 @@ struct PayParams {
     timeout_secs: u64,
 }
 
-fn payment(view: &View, key: &IdempotencyKey) -> Option<Value> {
-    let payment = view.payments.iter().find(|payment| payment.key == *key)?;
-    Some(payment_json(payment))
-}
-
-fn parse<T: DeserializeOwned>(params: Value) -> Result<T, ErrorBody> {
-    serde_json::from_value(params).map_err(|error| {
-        ErrorBody::new("invalid_params", format!("The parameters do not fit: {error}"))
-    })
-}
-
-fn to_json<T: serde::Serialize>(value: &T) -> Result<Value, ErrorBody> {
-    serde_json::to_value(value).map_err(|error| ErrorBody::new("internal", error.to_string()))
 #[derive(Deserialize)]
 struct RefundParams {
     request_id: RequestId,
@@ -289,4 +276,17 @@ fn refund_is_over(job: &JobView, attempt: &IdempotencyKey) -> bool {
     is_it && !matches!(job.payment_state.as_str(), "refunding" | "refund_unknown")
 }
 
+fn payment(view: &View, key: &IdempotencyKey) -> Option<Value> {
+    let payment = view.payments.iter().find(|payment| payment.key == *key)?;
+    Some(payment_json(payment))
+}
+
+fn parse<T: DeserializeOwned>(params: Value) -> Result<T, ErrorBody> {
+    serde_json::from_value(params).map_err(|error| {
+        ErrorBody::new("invalid_params", format!("The parameters do not fit: {error}"))
+    })
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> Result<Value, ErrorBody> {
+    serde_json::to_value(value).map_err(|error| ErrorBody::new("internal", error.to_string()))
 }

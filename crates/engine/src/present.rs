@@ -204,10 +204,10 @@ fn sold(state: &State, job: &provider::Job) -> JobView {
     use provider::execution::Execution;
     let delivered = job.execution == Execution::Delivered;
     let accepted = !matches!(job.execution, Execution::Received | Execution::Refused);
-    JobView {
     // Where nothing is promised yet, what is offered now is what accepting it would mean.
     let offer = state.provider.offer(job.kind);
     let asks = offer.map_or(Msat::ZERO, |offer| offer.price_msat);
+    JobView {
         request_id: job.request_id,
         role: JobRole::Provider,
         kind: job.kind,
@@ -230,8 +230,8 @@ fn sold(state: &State, job: &provider::Job) -> JobView {
         reason: job.reason.clone(),
         created_at: job.received_at,
         updated_at: job.updated_at,
-        timeline: Vec::new(),
         refund: refund(job),
+        timeline: Vec::new(),
         proofs: Proofs {
             request_seen: Some(ProofSource::Relay),
             work_accepted: accepted.then_some(ProofSource::Local),
@@ -243,7 +243,6 @@ fn sold(state: &State, job: &provider::Job) -> JobView {
     }
 }
 
-fn bought(state: &State, job: &nip90::buyer::Purchase) -> JobView {
 fn refund(job: &provider::Job) -> Option<RefundView> {
     if let Some(note) = &job.handed_back {
         return Some(RefundView::Operator { note: note.clone() });
@@ -257,6 +256,7 @@ fn refund(job: &provider::Job) -> Option<RefundView> {
     })
 }
 
+fn bought(state: &State, job: &nip90::buyer::Purchase) -> JobView {
     let key = domain::IdempotencyKey::of("buy", job.request_id);
     let paying = state.wallet.payment(&key);
     let accepted = job.provider.is_some() && job.result.is_some();
@@ -283,8 +283,8 @@ fn refund(job: &provider::Job) -> Option<RefundView> {
         reason: job.reason.clone(),
         created_at: job.submitted_at,
         updated_at: job.updated_at,
-        timeline: Vec::new(),
         refund: None,
+        timeline: Vec::new(),
         proofs: Proofs {
             request_seen: (job.stage != nip90::buyer::Stage::Submitted)
                 .then_some(ProofSource::Relay),

@@ -143,15 +143,13 @@ pub struct JobView {
     pub reason: Option<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    pub timeline: Vec<TimelineStep>,
-    pub proofs: Proofs,
     /// What went back, or goes back, to the buyer of a job that we owe money for.
     #[serde(default)]
     pub refund: Option<RefundView>,
+    pub timeline: Vec<TimelineStep>,
+    pub proofs: Proofs,
 }
 
-/// One state a machine went through, with the event that proves it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 /// Money on its way back to a buyer. The job's `payment_state` says how it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "snake_case")]
@@ -168,6 +166,8 @@ pub enum RefundView {
     Operator { note: String },
 }
 
+/// One state a machine went through, with the event that proves it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TimelineStep {
     pub at: Timestamp,
     /// `execution`, `payment`, `buyer`.

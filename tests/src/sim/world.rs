@@ -202,13 +202,13 @@ impl World {
                 let at = self.at(desk);
                 self.desks[at].skew_secs = secs.into();
             }
-            Action::Online { desk } => self.command(self.at(desk), Command::ProviderOnline)?,
-            Action::Offline { desk } => self.command(self.at(desk), Command::ProviderOffline)?,
-            Action::Offer { desk, price_msat, after } => {
             Action::Broken { desk, broken } => {
                 let at = self.at(desk);
                 self.desks[at].broken = broken;
             }
+            Action::Online { desk } => self.command(self.at(desk), Command::ProviderOnline)?,
+            Action::Offline { desk } => self.command(self.at(desk), Command::ProviderOffline)?,
+            Action::Offer { desk, price_msat, after } => {
                 let payment = if after { PaymentPolicy::After } else { PaymentPolicy::Before };
                 let offer = OfferDraft { kind: KIND, price_msat: msat(price_msat), payment };
                 self.command(self.at(desk), Command::OfferSet(offer))?;

@@ -67,11 +67,11 @@ pub fn job(byte: u8, role: JobRole, kind: u16, name: &str, state: &str) -> JobVi
         reason: None,
         created_at: ago(u64::from(byte) * 60 + 30),
         updated_at: ago(u64::from(byte) * 60),
+        refund: None,
         timeline: vec![step(u64::from(byte) * 60 + 30, 112, "execution", "received", 1)],
         proofs: Proofs { request_seen: Some(ProofSource::Relay), ..Default::default() },
     }
 }
-        refund: None,
 
 pub fn paid(byte: u8, role: JobRole, kind: u16, name: &str) -> JobView {
     let preimage = Preimage([byte; 32]);
