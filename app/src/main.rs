@@ -3,13 +3,15 @@
 #[cfg(feature = "headless")]
 mod pictures;
 
+use domain::Timestamp;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     harness::helper_main_if_asked();
     let shell = desk::Shell {
         window: |port| {
-            ui::run_window(port, ui::WindowOptions::new(ui::Clock::utc(host::clock::now)))
+            let clock = ui::Clock::new(host::clock::now, local_offset_secs);
+            ui::run_window(port, ui::WindowOptions::new(clock))
         },
         bench_ui: || {
             serde_json::to_value(ui::bench::run(ui::bench::BenchOptions::default()))
@@ -21,4 +23,10 @@ fn main() -> ExitCode {
         pictures: None,
     };
     ExitCode::from(desk::run(shell) as u8)
+}
+
+/// Seconds east of UTC at a time, as the system's time zone says; UTC where it says nothing.
+fn local_offset_secs(at: Timestamp) -> i32 {
+    let at = i64::try_from(at.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    at.map_or(0, |at| jiff::tz::TimeZone::system().to_offset(at).seconds())
 }

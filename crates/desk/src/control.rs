@@ -49,6 +49,14 @@ impl Control {
             "wallet.pay" => self.pay(parse(params)?).await,
             "provider.refund" => self.refund(parse(params)?).await,
             "receipts.list" => self.receipts().await,
+            "identity.words_written" => {
+                to_json(&self.desk.change_identity(crate::identity::words_written).await?)
+            }
+            "identity.name" => {
+                let Name { name } = parse(params)?;
+                let named = move |vault: &vault::Vault| crate::identity::name_machine(vault, &name);
+                to_json(&self.desk.change_identity(named).await?)
+            }
             "shutdown" => {
                 self.desk.ask_shutdown();
                 Ok(json!({}))
@@ -227,6 +235,11 @@ impl Handler for Control {
 struct Wait {
     condition: String,
     timeout_ms: u64,
+}
+
+#[derive(Deserialize)]
+struct Name {
+    name: String,
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,6 @@
 //! The desk's own seed: made, opened, shown, restored and backed up.
 
-use domain::{ErrorBody, Network};
+use domain::{ErrorBody, ExitCode, Network};
 use engine::event::Identity;
 use host::Home;
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ pub fn restore(home: &Home, network: Network, words: &str) -> Result<Value, Erro
 
 /// The passphrase is the first line of standard input, or made up and shown once at a terminal.
 pub fn backup(home: &Home, network: Network, file: &Path) -> Result<Value, ErrorBody> {
-    let mut vault = open_existing(home, network)?;
+    let vault = open_existing(home, network)?;
     let stdin = std::io::stdin();
     let (passphrase, shown) = if stdin.is_terminal() {
         let made = Zeroizing::new(hex::encode(
@@ -96,7 +96,7 @@ pub fn describe(vault: &Vault) -> Value {
     let fact = fact(vault);
     json!({
         "npub": fact.npub, "pubkey": fact.pubkey, "kept_in": fact.kept_in,
-        "backed_up": fact.backed_up, "network": vault.network(),
+        "backed_up": fact.backed_up, "network": vault.network(), "name": fact.name,
     })
 }
 
@@ -108,7 +108,24 @@ pub fn fact(vault: &Vault) -> Identity {
         npub: vault::npub(&vault.pubkey()),
         kept_in: kept_in.as_str().unwrap_or("unknown").to_owned(),
         backed_up: vault.is_backed_up(),
+        name: vault.name(),
     }
+}
+
+/// The operator has the words elsewhere too.
+pub fn words_written(vault: &Vault) -> Result<(), ErrorBody> {
+    vault.mark_backed_up().map_err(error)
+}
+
+/// Names this machine; an empty name takes it away.
+pub fn name_machine(vault: &Vault, name: &str) -> Result<(), ErrorBody> {
+    let name = name.trim();
+    let most = engine::port::MACHINE_NAME_CHARS;
+    if name.chars().count() > most || name.chars().any(char::is_control) {
+        let message = format!("A machine's name is one line of at most {most} characters.");
+        return Err(ErrorBody::new("bad_name", message).exit(ExitCode::Usage));
+    }
+    vault.set_name((!name.is_empty()).then(|| name.to_owned())).map_err(error)
 }
 
 /// The seed words, for the operator's eyes.
@@ -122,6 +139,9 @@ pub fn text(shown: &Value) -> String {
         format!("kept in: {}", shown["kept_in"].as_str().unwrap_or("unknown")),
         format!("backed up: {}", shown["backed_up"] == true),
     ];
+    if let Some(name) = shown["name"].as_str() {
+        lines.insert(0, format!("name: {name}"));
+    }
     if let Some(passphrase) = shown["passphrase"].as_str() {
         lines.push(format!("passphrase (shown once): {passphrase}"));
     }

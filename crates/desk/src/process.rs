@@ -299,6 +299,10 @@ impl Inner {
     }
 
     pub async fn query(self: &Arc<Self>, query: Query) -> Answer {
+        if let Query::JobResult { request_id } = query {
+            let page = drivers::results::page(self, request_id).await;
+            return page.map_or_else(Answer::Failed, Answer::JobResult);
+        }
         self.read(move |reader| answer(reader, &query)).await.unwrap_or_else(Answer::Failed)
     }
 
@@ -342,6 +346,22 @@ impl Inner {
     pub fn seed_words(&self) -> Result<Vec<String>, ErrorBody> {
         identity::words(&self.vault)
     }
+
+    /// Changes what the operator says of the identity, and tells the log of it.
+    pub async fn change_identity(
+        self: &Arc<Self>,
+        change: impl FnOnce(&Vault) -> Result<(), ErrorBody> + Send + 'static,
+    ) -> Result<Reply, ErrorBody> {
+        let vault = Arc::clone(&self.vault);
+        let changed = tokio::task::spawn_blocking(move || {
+            change(&vault)?;
+            Ok::<_, ErrorBody>(identity::fact(&vault))
+        });
+        let fact =
+            changed.await.map_err(|error| ErrorBody::new("internal", error.to_string()))??;
+        self.tell(Input::Fact(Fact::Identity(fact))).await?;
+        Ok(Reply::Done)
+    }
 }
 
 fn answer(reader: &Reader, query: &Query) -> Result<Answer, ErrorBody> {
@@ -374,5 +394,11 @@ fn answer(reader: &Reader, query: &Query) -> Result<Answer, ErrorBody> {
         Query::Payments { before, count } => Answer::Payments {
             payments: storage::page(reader, engine::table::PAYMENTS, *before, *count)?,
         },
+        Query::JobResult { .. } => {
+            return Err(ErrorBody::new(
+                "internal",
+                "BUG: a result is not read by the log's reader",
+            ));
+        }
     })
 }

@@ -45,7 +45,7 @@ impl Submission {
             inputs.push(JobInput::Text { text });
         }
         if let Some(path) = self.path {
-            inputs.push(blobs::pack(desk, path).await?);
+            inputs.push(blobs::pack(desk, path, Arc::default()).await?.input);
         }
         let key = host::entropy::command_id()
             .map_err(|error| ErrorBody::new("no_entropy", error.to_string()))?;

@@ -115,6 +115,9 @@ pub struct Identity {
     pub npub: String,
     pub kept_in: String,
     pub backed_up: bool,
+    /// What the operator calls this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// What can execute jobs on this machine, by kind.

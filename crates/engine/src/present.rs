@@ -40,6 +40,7 @@ pub fn view_of(state: &State, log: &LogPosition<'_>, now: Timestamp) -> View {
             pubkey: identity.pubkey,
             kept_in: identity.kept_in.clone(),
             backed_up: identity.backed_up,
+            name: identity.name.clone(),
         }),
         relays: relays(state),
         provider: provider(state),

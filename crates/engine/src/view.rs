@@ -42,6 +42,8 @@ pub struct IdentityView {
     /// `keychain`, `file`: where the seed is kept.
     pub kept_in: String,
     pub backed_up: bool,
+    /// What the operator calls this machine; shown here only, never announced.
+    pub name: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -287,6 +289,10 @@ pub enum Query {
         before: Option<Timestamp>,
         count: u32,
     },
+    /// What came of a job that we bought, for people to read.
+    JobResult {
+        request_id: RequestId,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -296,7 +302,27 @@ pub enum Answer {
     Event(EventDetail),
     Jobs { jobs: Vec<JobView> },
     Payments { payments: Vec<PaymentView> },
+    JobResult(JobResult),
     Failed(ErrorBody),
+}
+
+/// A bought job's result as people read it. A stranger wrote it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum JobResult {
+    /// It has not come, or its content was deleted.
+    NotHere,
+    Text {
+        text: String,
+        /// The rest is left out; the command line has all of it.
+        cut: bool,
+        size_bytes: u64,
+        media_type: String,
+    },
+    NotText {
+        size_bytes: u64,
+        media_type: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

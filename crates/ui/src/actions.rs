@@ -23,8 +23,16 @@ pub enum ActionId {
     Pay,
     RefreshWallet,
     ShowWords,
+    WordsWritten,
+    NameMachine,
     CopyIdentity,
     AddRelay,
+    ShowInbox,
+    ShowActive,
+    ShowHistory,
+    ChooseFolder,
+    ChooseFile,
+    CopyResult,
     Filter,
     FollowTail,
     SelectNext,
@@ -201,6 +209,22 @@ fn has_identity(env: &Env<'_>) -> Availability {
     if env.view.identity.is_some() { Ok(()) } else { refuse("This machine has no identity yet.") }
 }
 
+fn can_write_words(env: &Env<'_>) -> Availability {
+    match &env.view.identity {
+        None => has_identity(env),
+        Some(identity) if identity.backed_up => refuse("They are written down already."),
+        Some(_) => Ok(()),
+    }
+}
+
+fn has_result(env: &Env<'_>) -> Availability {
+    match env.selected_job {
+        Some(job) if job.role == JobRole::Buyer && job.result_sha256.is_some() => Ok(()),
+        Some(_) => refuse("This job has no result here."),
+        None => refuse("Select a job that you bought first."),
+    }
+}
+
 fn can_show_words(env: &Env<'_>) -> Availability {
     has_identity(env)?;
     if env.words_kept { Ok(()) } else { refuse("The words are shown already.") }
@@ -244,22 +268,36 @@ actions! {
     GoActivity, Go, "Go to Activity", "The log of everything that happened",
         [Keys::Then(Key::G, Key::A)], Some("pilothouse events list"), always;
 
+    ShowInbox, Go, "Show inbox", "Jobs that wait for your answer",
+        [Keys::Then(Key::G, Key::I)], Some("pilothouse job list"), always;
+    ShowActive, Go, "Show active jobs", "Jobs that run, sold and bought",
+        [Keys::Then(Key::G, Key::J)], Some("pilothouse job list"), always;
+    ShowHistory, Go, "Show job history", "Jobs that are over, with their proofs",
+        [Keys::Then(Key::G, Key::H)], Some("pilothouse job list"), always;
+
     GoOnline, Sell, "Go online", "Announce the offers and take jobs",
         [Keys::plain(Key::O)], Some("pilothouse provider online"), can_go_online;
     GoOffline, Sell, "Go offline", "Take no new jobs; running ones are finished",
         [Keys::Chord(Modifiers::SHIFT, Key::O)], Some("pilothouse provider offline"),
         can_go_offline;
     AcceptJob, Sell, "Accept job", "Take the selected job that waits for you",
-        [Keys::plain(Key::A)], None, job_waits_for_operator;
+        [Keys::plain(Key::A)], Some("pilothouse job accept ID"), job_waits_for_operator;
     RefuseJob, Sell, "Refuse job", "Decline the selected job that waits for you",
-        [Keys::plain(Key::X)], None, job_waits_for_operator;
+        [Keys::plain(Key::X)], Some("pilothouse job refuse ID"), job_waits_for_operator;
     AddRelay, Sell, "Add relay", "Connect to one more relay",
-        [], None, always;
+        [], Some("pilothouse provider relays add URL"), always;
 
     BuyJob, Buy, "Buy job", "Ask providers to do a job and pay for it",
-        [Keys::plain(Key::B)], Some("pilothouse job submit"), always;
+        [Keys::plain(Key::B)], Some("pilothouse job submit --kind 5930 --text COMMAND"), always;
     CancelJob, Buy, "Cancel job", "Cancel the selected job; what was paid stays paid",
         [Keys::plain(Key::C)], Some("pilothouse job cancel ID"), can_cancel;
+
+    ChooseFolder, Buy, "Choose folder", "Pack a folder for the job to buy",
+        [], Some("pilothouse job submit --kind 5931 --path FOLDER"), always;
+    ChooseFile, Buy, "Choose file", "Send a file with the job to buy",
+        [], Some("pilothouse job submit --kind 5000 --path FILE"), always;
+    CopyResult, Buy, "Copy result", "Copy what the selected job brought",
+        [Keys::Chord(Modifiers::SHIFT, Key::Y)], Some("pilothouse job show ID"), has_result;
 
     Receive, Wallet, "Receive", "Make an invoice that others can pay",
         [Keys::plain(Key::R)], Some("pilothouse wallet receive MSAT"), always;
@@ -270,6 +308,10 @@ actions! {
 
     CopyIdentity, Identity, "Copy npub", "Copy this machine's public key",
         [], Some("pilothouse identity show"), has_identity;
+    NameMachine, Identity, "Name this machine", "A name that only this desk shows",
+        [], Some("pilothouse identity name NAME"), has_identity;
+    WordsWritten, Identity, "Mark words as written down", "From now on nothing reminds of them",
+        [], Some("pilothouse identity words-written"), can_write_words;
     ShowWords, Identity, "Show the words", "Show the recovery words of this machine's identity",
         [], Some("pilothouse identity show --words"), can_show_words;
 

@@ -11,10 +11,12 @@ use std::{
 
 use crate::{
     actions::{ActionId, Subject},
+    chooser::Chooser,
     clock::Clock,
     courier::{Courier, Purpose},
-    frame, look,
+    deeds, frame, look,
     look::look as look_of,
+    memory::{Keeper, Memory},
     palette, run,
     scene::{Act, Data, KeyMaker, Scene, env},
     screens, shortcuts,
@@ -29,6 +31,9 @@ pub struct DeskApp {
     pub(crate) state: State,
     pub(crate) clock: Clock,
     pub(crate) wake: Wake,
+    pub(crate) chooser: Chooser,
+    /// Absent where nothing is remembered: in pictures and measurements.
+    keeper: Option<Keeper>,
     tokens: TokenFile,
     keys: KeyMaker,
     view: Arc<View>,
@@ -75,12 +80,31 @@ impl DeskApp {
             view,
             wake,
             clock,
+            chooser: Chooser::system(),
+            keeper: None,
         }
     }
 
-    /// The app in eframe or in a test harness.
+    /// The app in eframe or in a test harness. It starts anew, and nothing of it is kept.
     pub fn in_eframe(port: Arc<dyn DeskPort>, clock: Clock, cc: &CreationContext<'_>) -> Self {
         Self::new(port, clock, &cc.egui_ctx)
+    }
+
+    /// From now on as the last window of this network was, and kept for the next one.
+    #[must_use]
+    pub fn remembering(mut self, ctx: &Context) -> Self {
+        let memory = Memory::of(&**self.courier.port());
+        memory.restore(&mut self.state, ctx);
+        self.wear(ctx);
+        self.keeper = Some(Keeper::new(memory));
+        self
+    }
+
+    /// With another way to choose folders and files.
+    #[must_use]
+    pub fn choosing_by(mut self, chooser: Chooser) -> Self {
+        self.chooser = chooser;
+        self
     }
 
     /// Opens a screen, as a deep link or a picture wants it.
@@ -131,10 +155,13 @@ impl DeskApp {
             self.data = Data::of(&view, &self.clock);
             self.data_day = day;
             self.view = view;
+            // Whoever has been online or has a job knows the first steps.
+            self.state.welcomed |= self.data.desk.online || !self.view.jobs.is_empty();
         }
         for (purpose, reply) in self.courier.replies() {
             self.heard(ctx, &purpose, reply);
         }
+        self.take_attached(ctx);
         if let Some(found) = self.courier.take_step() {
             match found {
                 Ok(position) => self.state.inspect(Subject::Event(position)),
@@ -151,6 +178,30 @@ impl DeskApp {
         }
     }
 
+    /// What was chosen, dropped or packed for the job to buy.
+    fn take_attached(&mut self, ctx: &Context) {
+        let dropped =
+            ctx.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_owned()));
+        if dropped.is_some() && self.state.market.tab != MarketTab::Buy {
+            self.run(ctx, ActionId::BuyJob);
+        }
+        if let Some(path) = dropped.or_else(|| self.courier.take_choice()) {
+            self.pack(path);
+        }
+        if let Some(outcome) = self.courier.take_packed() {
+            self.state.market.buy.key = None;
+            self.state.market.buy.attached.outcome = Some(outcome);
+        }
+    }
+
+    fn pack(&mut self, path: std::path::PathBuf) {
+        let form = &mut self.state.market.buy;
+        form.key = None;
+        form.attached.path = path.display().to_string();
+        form.attached.outcome = None;
+        self.courier.pack(path);
+    }
+
     /// Draws one frame.
     pub fn draw(&mut self, ui: &mut Ui) {
         let ctx = ui.ctx().clone();
@@ -163,6 +214,9 @@ impl DeskApp {
         self.state.was_typing = ctx.text_edit_focused();
         for act in acts {
             self.apply(&ctx, act);
+        }
+        if let Some(keeper) = &mut self.keeper {
+            keeper.look(&**self.courier.port(), &self.state, &ctx);
         }
     }
 
@@ -199,12 +253,16 @@ impl DeskApp {
             .show(ui, |ui| frame::top::show(ui, &mut scene, state, narrow));
         let surface = Frame::new().fill(look.color.surface);
         if state.inspector_open && state.subject.is_some() {
-            let width = if narrow { look.size.inspector_min } else { look.size.inspector };
-            Panel::right(("inspector", narrow))
+            let wide = state.inspector_width.unwrap_or(look.size.inspector);
+            let width = if narrow { look.size.inspector_min } else { wide };
+            let shown = Panel::right(("inspector", narrow))
                 .default_size(width)
                 .size_range(look.size.inspector_min..=look.size.inspector_max)
                 .frame(surface.inner_margin(look.margin(look.space.l, look.space.s)))
                 .show(ui, |ui| frame::inspector::show(ui, &mut scene, state));
+            if !narrow {
+                state.inspector_width = Some(shown.response.rect.width().round());
+            }
         }
         CentralPanel::no_frame().frame(surface).show(ui, |ui| match state.screen {
             Screen::Desk => screens::desk::show(ui, &mut scene, state),
@@ -248,6 +306,17 @@ impl DeskApp {
                 self.state.errors.remove(&purpose);
             }
             Act::OpenStep { job, seq } => self.courier.find_step(job, seq),
+            Act::EditOffer(kind) => {
+                self.state.go(Screen::Desk);
+                self.state.desk.offer = deeds::form(&self.view, kind);
+            }
+            Act::Pack(path) => self.pack(path),
+            Act::StopPacking => self.courier.stop_packing(),
+            Act::Name(name) => {
+                self.state.errors.remove(&Purpose::Name);
+                let now = self.clock.now();
+                self.courier.start(Purpose::Name, now, |port| port.name_machine(name));
+            }
         }
         ctx.request_repaint();
     }
@@ -300,12 +369,23 @@ impl DeskApp {
                 self.state.market.buy.key = None;
                 self.state.market.buy.tried = false;
                 self.state.market.buy.input.clear();
+                self.state.market.buy.attached = crate::state::Attached::default();
                 self.state.inspect(Subject::Job(request_id));
                 self.say(ctx, "Job asked for".into(), true);
             }
             (Purpose::Offer(kind), _) => {
-                self.state.desk.prices.remove(kind);
-                self.say(ctx, "Offer changed".into(), true);
+                if self.state.desk.offer.as_ref().is_some_and(|form| form.kind == *kind) {
+                    self.state.desk.offer = None;
+                }
+                self.say(ctx, "Offers changed".into(), true);
+            }
+            (Purpose::Name, _) => {
+                self.state.name = None;
+                self.say(ctx, "Name kept".into(), true);
+            }
+            (Purpose::Written, _) => {
+                self.state.hide_words();
+                self.say(ctx, "Noted: the words are written down".into(), true);
             }
             (Purpose::Cancel(_), _) => self.state.market.confirm_cancel = None,
             (Purpose::Relay, _) => {
@@ -336,6 +416,12 @@ impl eframe::App for DeskApp {
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         self.draw(ui);
+    }
+
+    fn on_exit(&mut self) {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.write(&**self.courier.port());
+        }
     }
 
     fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {

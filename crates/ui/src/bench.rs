@@ -7,7 +7,8 @@ use egui::{
 };
 use engine::{
     Command, DeskPort, Query, Reply,
-    view::{Answer, EventDetail, LogRow, LogView, View},
+    port::Packing,
+    view::{Answer, EventDetail, JobResult, LogRow, LogView, View},
 };
 use serde::Serialize;
 use std::{
@@ -255,8 +256,28 @@ impl DeskPort for LogPort {
             }),
             Query::Jobs { .. } => Answer::Jobs { jobs: Vec::new() },
             Query::Payments { .. } => Answer::Payments { payments: Vec::new() },
+            Query::JobResult { .. } => Answer::JobResult(JobResult::NotHere),
         })
     }
+
+    fn words_written(&self) -> Receiver<Reply> {
+        answered(Reply::Done)
+    }
+
+    fn name_machine(&self, _name: String) -> Receiver<Reply> {
+        answered(Reply::Done)
+    }
+
+    fn pack(&self, _path: std::path::PathBuf) -> Packing {
+        let error = ErrorBody::new("not_here", "Nothing is packed in a measurement.");
+        Packing { progress: Arc::default(), outcome: answered(Err(error)) }
+    }
+
+    fn memory(&self) -> Option<String> {
+        None
+    }
+
+    fn remember(&self, _memory: String) {}
 
     fn on_change(&self, _wake: Arc<dyn Fn() + Send + Sync>) {}
 

@@ -76,12 +76,24 @@ impl Clock {
         }
     }
 
-    /// `2026-11-20 14:02:11.123`, local: for the inspector.
+    /// `2026-11-20 14:02:11.123 UTC+1`, local: for the inspector.
     pub fn full(&self, at: Timestamp) -> String {
         let text = self.local(at).to_rfc3339();
+        let zone = self.zone(at);
         match (text.get(..10), text.get(11..23)) {
-            (Some(date), Some(time)) => format!("{date} {time}"),
+            (Some(date), Some(time)) => format!("{date} {time} {zone}"),
             _ => text,
+        }
+    }
+
+    /// `UTC`, `UTC+1`, `UTC−3:30`: where the operator's times are at that time.
+    pub fn zone(&self, at: Timestamp) -> String {
+        let minutes = (self.offset_secs)(at) / 60;
+        let sign = if minutes < 0 { '−' } else { '+' };
+        match (minutes.abs() / 60, minutes.abs() % 60) {
+            (0, 0) => "UTC".into(),
+            (hours, 0) => format!("UTC{sign}{hours}"),
+            (hours, minutes) => format!("UTC{sign}{hours}:{minutes:02}"),
         }
     }
 }
@@ -115,7 +127,10 @@ mod tests {
         assert_eq!(clock.moment(NOON), "14:57:42");
         assert_eq!(clock.moment(NOON.minus_secs(86_400)), "19 Nov 14:57");
         assert_eq!(clock.moment(NOON.minus_secs(400 * 86_400)), "2025-10-16 14:57");
-        assert_eq!(clock.full(NOON), "2026-11-20 14:57:42.123");
+        assert_eq!(clock.full(NOON), "2026-11-20 14:57:42.123 UTC+1");
+        let west = Clock::new(|| NOON, |_| -12_600);
+        assert_eq!(west.full(NOON), "2026-11-20 10:27:42.123 UTC−3:30");
+        assert_eq!(Clock::fixed(NOON).zone(NOON), "UTC");
         let _never_panics = (clock.moment(Timestamp(u64::MAX)), clock.time(Timestamp(u64::MAX)));
     }
 

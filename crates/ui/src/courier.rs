@@ -5,10 +5,12 @@
 use domain::{ErrorBody, RequestId, Timestamp};
 use engine::{
     Command, DeskPort, Query, Reply,
-    view::{Answer, EventDetail, JobView, LogRow, PaymentView},
+    port::{Packed, Packing},
+    view::{Answer, EventDetail, JobResult, JobView, LogRow, PaymentView},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
+    path::PathBuf,
     sync::{
         Arc,
         mpsc::{Receiver, TryRecvError, sync_channel},
@@ -16,6 +18,8 @@ use std::{
 };
 
 use crate::{
+    chooser::Chosen,
+    kept::Kept,
     pages::{LogPages, Older},
     state::Screen,
 };
@@ -33,13 +37,22 @@ pub enum Purpose {
     Pay,
     Refresh,
     Relay,
+    /// The name of this machine.
+    Name,
+    /// That the words are written down.
+    Written,
 }
 
 impl Purpose {
     /// Where its refusal is shown.
     pub fn screen(&self) -> Screen {
         match self {
-            Self::Switch | Self::Offer(_) | Self::Demand | Self::Relay => Screen::Desk,
+            Self::Switch
+            | Self::Offer(_)
+            | Self::Demand
+            | Self::Relay
+            | Self::Name
+            | Self::Written => Screen::Desk,
             Self::Answer(_) | Self::Cancel(_) | Self::Buy => Screen::Market,
             Self::Receive | Self::Pay | Self::Refresh => Screen::Wallet,
         }
@@ -58,6 +71,8 @@ impl Purpose {
             Self::Pay => "Nothing was paid",
             Self::Refresh => "The balance was not refreshed",
             Self::Relay => "The relays were not changed",
+            Self::Name => "This machine was not named",
+            Self::Written => "It was not noted that the words are written down",
         }
     }
 }
@@ -87,15 +102,24 @@ const STEP_ROWS: u32 = 200;
 
 type WordsAnswer = Result<Vec<String>, ErrorBody>;
 
-/// Single events kept for the inspector.
-const EVENTS_KEPT: usize = 32;
+/// A packing on its way, and of what.
+struct Pack {
+    path: PathBuf,
+    packing: Packing,
+}
+
+/// What is packed: from where, and the outcome.
+pub type PackOutcome = (PathBuf, Result<Packed, ErrorBody>);
 
 /// The window's side of the port.
 pub struct Courier {
     port: Arc<dyn DeskPort>,
     pending: BTreeMap<Purpose, Pending>,
-    events: HashMap<u64, (u64, Asked<Arc<EventDetail>>)>,
-    event_turn: u64,
+    events: Kept<u64, EventDetail>,
+    /// By job and when it last changed: a result may come after the job was first looked at.
+    results: Kept<(RequestId, Timestamp), JobResult>,
+    packing: Option<Pack>,
+    choosing: Option<Chosen>,
     words: Option<Receiver<WordsAnswer>>,
     step: Option<StepSearch>,
     /// The log as the Activity filters it.
@@ -104,12 +128,6 @@ pub struct Courier {
     pub latest: LogPages,
     pub jobs: Older<JobView>,
     pub payments: Older<PaymentView>,
-}
-
-/// One question: on its way, or answered.
-pub(crate) enum Asked<T> {
-    Waiting(Receiver<Answer>),
-    Answered(Load<T>),
 }
 
 pub(crate) fn desk_gone() -> ErrorBody {
@@ -136,8 +154,10 @@ impl Courier {
         Self {
             port,
             pending: BTreeMap::new(),
-            events: HashMap::new(),
-            event_turn: 0,
+            events: Kept::default(),
+            results: Kept::default(),
+            packing: None,
+            choosing: None,
             words: None,
             step: None,
             log: LogPages::default(),
@@ -153,8 +173,18 @@ impl Courier {
 
     /// Sends `command`, unless one for the same purpose is still on its way.
     pub fn send(&mut self, purpose: Purpose, command: Command, now: Timestamp) {
+        self.start(purpose, now, |port| port.send(command));
+    }
+
+    /// Asks the port for something that is answered as a command is, once at a time.
+    pub fn start(
+        &mut self,
+        purpose: Purpose,
+        now: Timestamp,
+        ask: impl FnOnce(&dyn DeskPort) -> Receiver<Reply>,
+    ) {
         if !self.pending.contains_key(&purpose) {
-            let reply = self.port.send(command);
+            let reply = ask(&*self.port);
             self.pending.insert(purpose, Pending { sent_at: now, reply });
         }
     }
@@ -185,45 +215,90 @@ impl Courier {
         self.latest.settle();
         self.jobs.settle();
         self.payments.settle();
-        for (_, asked) in self.events.values_mut() {
-            let Asked::Waiting(receiver) = asked else { continue };
-            if let Some(answer) = take(receiver) {
-                *asked = Asked::Answered(match answer {
-                    Answer::Event(detail) => Load::Ready(Arc::new(detail)),
-                    Answer::Failed(error) => Load::Failed(error),
-                    _ => Load::Failed(unexpected()),
-                });
-            }
-        }
+        self.events.settle(|answer| match answer {
+            Answer::Event(detail) => Ok(detail),
+            Answer::Failed(error) => Err(error),
+            _ => Err(unexpected()),
+        });
+        self.results.settle(|answer| match answer {
+            Answer::JobResult(result) => Ok(result),
+            Answer::Failed(error) => Err(error),
+            _ => Err(unexpected()),
+        });
     }
 
-    /// The event at a local position: asked for once, kept while it is looked at.
+    /// The event at a local position.
     pub fn event(&mut self, position: u64) -> Load<Arc<EventDetail>> {
-        self.event_turn += 1;
-        let turn = self.event_turn;
-        if !self.events.contains_key(&position) {
-            if self.events.len() >= EVENTS_KEPT {
-                let oldest = self.events.iter().min_by_key(|(_, (used, _))| *used).map(|(p, _)| *p);
-                oldest.map(|position| self.events.remove(&position));
-            }
-            let asked = Asked::Waiting(self.port.ask(Query::Event { position }));
-            self.events.insert(position, (turn, asked));
-        }
-        match self.events.get_mut(&position) {
-            Some((used, asked)) => {
-                *used = turn;
-                match asked {
-                    Asked::Waiting(_) => Load::Waiting,
-                    Asked::Answered(load) => load.clone(),
-                }
-            }
-            None => Load::Waiting,
-        }
+        self.events.get(&*self.port, &position, Query::Event { position })
     }
 
     /// Forgets a failed event, so that it is asked for again.
     pub fn forget_event(&mut self, position: u64) {
-        self.events.remove(&position);
+        self.events.forget(&position);
+    }
+
+    /// The result of a bought job.
+    pub fn result(&mut self, job: &JobView) -> Load<Arc<JobResult>> {
+        let query = Query::JobResult { request_id: job.request_id };
+        self.results.get(&*self.port, &(job.request_id, job.updated_at), query)
+    }
+
+    /// The result of a bought job, where it has come.
+    pub fn result_here(&self, job: &JobView) -> Option<Arc<JobResult>> {
+        self.results.peek(&(job.request_id, job.updated_at))
+    }
+
+    /// Forgets a failed result, so that it is asked for again.
+    pub fn forget_result(&mut self, job: &JobView) {
+        self.results.forget(&(job.request_id, job.updated_at));
+    }
+
+    /// Packs a folder or a file; what was being packed before is given up.
+    pub fn pack(&mut self, path: PathBuf) {
+        self.stop_packing();
+        let packing = self.port.pack(path.clone());
+        self.packing = Some(Pack { path, packing });
+    }
+
+    pub fn stop_packing(&mut self) {
+        if let Some(pack) = self.packing.take() {
+            pack.packing.progress.stop();
+        }
+    }
+
+    /// Files and bytes packed so far; absent where nothing is being packed.
+    pub fn packing(&self) -> Option<(u64, u64)> {
+        self.packing.as_ref().map(|pack| pack.packing.progress.so_far())
+    }
+
+    /// What came of the packing, once it is over.
+    pub fn take_packed(&mut self) -> Option<PackOutcome> {
+        let outcome = match self.packing.as_ref()?.packing.outcome.try_recv() {
+            Ok(outcome) => outcome,
+            Err(TryRecvError::Empty) => return None,
+            Err(TryRecvError::Disconnected) => Err(desk_gone()),
+        };
+        self.packing.take().map(|pack| (pack.path, outcome))
+    }
+
+    /// Follows a dialog that was opened; one before it is forgotten.
+    pub fn follow_choice(&mut self, chosen: Chosen) {
+        self.choosing = Some(chosen);
+    }
+
+    /// The path that was chosen, once it is.
+    pub fn take_choice(&mut self) -> Option<PathBuf> {
+        match self.choosing.as_ref()?.try_recv() {
+            Err(TryRecvError::Empty) => None,
+            Ok(chosen) => {
+                self.choosing = None;
+                chosen
+            }
+            Err(TryRecvError::Disconnected) => {
+                self.choosing = None;
+                None
+            }
+        }
     }
 
     /// Looks for the event of one step of a job's timeline; [`Self::take_step`] has it later.

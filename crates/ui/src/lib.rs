@@ -3,13 +3,17 @@
 pub mod actions;
 mod app;
 pub mod bench;
+pub mod chooser;
 mod clock;
 mod courier;
+mod deeds;
 mod frame;
 #[cfg(feature = "headless")]
 pub mod headless;
 mod icons;
+mod kept;
 mod look;
+mod memory;
 mod pages;
 mod palette;
 pub mod present;

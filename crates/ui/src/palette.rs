@@ -8,7 +8,8 @@ use nucleo_matcher::{
 };
 
 use crate::{
-    actions::{ACTIONS, ActionId, Env, Subject},
+    actions::{ACTIONS, ActionId, Env, Group, Subject},
+    deeds::{self, Deed},
     look::{Face, Look, look},
     present::{job::JobRow, wallet::PaymentRow},
     scene::{Act, Data},
@@ -29,6 +30,7 @@ pub struct PaletteState {
 pub enum Target {
     Action(ActionId),
     Thing(Subject),
+    Deed(Box<Deed>),
 }
 
 /// One row of the palette.
@@ -65,6 +67,14 @@ pub fn rows(query: &str, view: &View, data: &Data, env: &Env<'_>, mac: bool) -> 
         rows.sort_by_key(|row| row.blocked.is_some());
         return rows;
     }
+    rows.extend(deeds::of(view).into_iter().map(|deed| Row {
+        title: deed.title.clone(),
+        group: Group::Sell.title(),
+        keys: None,
+        blocked: None,
+        target: Target::Deed(Box::new(deed)),
+        hits: Vec::new(),
+    }));
     let jobs = [&data.jobs.inbox, &data.jobs.active, &data.jobs.over];
     rows.extend(jobs.into_iter().flatten().map(job_row));
     rows.extend(data.wallet.payments.iter().map(payment_row));
@@ -178,6 +188,7 @@ pub fn show(
         acts.push(match row.target {
             Target::Action(action) => Act::Run(action),
             Target::Thing(subject) => Act::Inspect(subject),
+            Target::Deed(deed) => deed.act,
         });
         return true;
     }
@@ -298,6 +309,7 @@ fn footer(ui: &mut Ui, look: &Look, row: Option<&Row>) {
         (Some(why), _) => (why.as_str(), look.color.waiting, None),
         (None, Target::Action(id)) => (id.action().tooltip, look.color.muted, id.action().cli),
         (None, Target::Thing(_)) => ("Open in the inspector", look.color.muted, None),
+        (None, Target::Deed(deed)) => (deed.what, look.color.muted, Some(deed.cli.as_str())),
     };
     if let Some(cli) = cli {
         let font = look.font(Face::MonoCaption);

@@ -1,22 +1,22 @@
 //! Running an action of the list: the one place where an id becomes a deed.
 
 use egui::{Context, ThemePreference, ViewportCommand};
-use engine::Command;
+use engine::{Command, view::JobResult};
 use std::sync::Arc;
 
 use crate::{
     actions::{ActionId, Subject},
     app::DeskApp,
+    chooser::Wanted,
     courier::Purpose,
     frame::inspector,
+    memory,
     palette::PaletteState,
+    present::result::ResultText,
     scene::{Data, KeyMaker, Scene},
-    screens::activity,
+    screens::{activity, market},
     state::{MarketTab, PayForm, ReceiveForm, Screen, WalletPanel, WordsState},
 };
-
-/// Zoom goes in tenths between these.
-const ZOOM: (f32, f32) = (0.75, 2.0);
 
 pub fn action(app: &mut DeskApp, ctx: &Context, id: ActionId) {
     match id {
@@ -26,10 +26,13 @@ pub fn action(app: &mut DeskApp, ctx: &Context, id: ActionId) {
         ActionId::GoActivity => app.state.go(Screen::Activity),
         ActionId::GoOnline => app.send(Purpose::Switch, Command::ProviderOnline),
         ActionId::GoOffline => app.send(Purpose::Switch, Command::ProviderOffline),
-        ActionId::BuyJob => {
-            app.state.go(Screen::Market);
-            app.state.market.tab = MarketTab::Buy;
-        }
+        ActionId::BuyJob => go_buy(app),
+        ActionId::ShowInbox => show_tab(app, MarketTab::Inbox),
+        ActionId::ShowActive => show_tab(app, MarketTab::Active),
+        ActionId::ShowHistory => show_tab(app, MarketTab::History),
+        ActionId::ChooseFolder => choose(app, Wanted::Folder),
+        ActionId::ChooseFile => choose(app, Wanted::File),
+        ActionId::CopyResult => copy_result(app, ctx),
         ActionId::AcceptJob | ActionId::RefuseJob | ActionId::CancelJob => job(app, id),
         ActionId::AddRelay => {
             app.state.go(Screen::Desk);
@@ -39,6 +42,14 @@ pub fn action(app: &mut DeskApp, ctx: &Context, id: ActionId) {
         ActionId::RefreshWallet => app.send(Purpose::Refresh, Command::WalletRefresh),
         ActionId::CopyIdentity => copy_identity(app, ctx),
         ActionId::ShowWords => show_words(app),
+        ActionId::NameMachine => {
+            app.state.inspect(Subject::Identity);
+            app.state.focus_name = true;
+        }
+        ActionId::WordsWritten => {
+            let now = app.clock.now();
+            app.courier.start(Purpose::Written, now, |port| port.words_written());
+        }
         ActionId::Filter => app.state.activity.focus_filter = true,
         ActionId::FollowTail => {
             let activity = &mut app.state.activity;
@@ -61,9 +72,9 @@ pub fn action(app: &mut DeskApp, ctx: &Context, id: ActionId) {
             let now = if app.state.reduced_motion { "Motion is reduced" } else { "Motion is back" };
             app.say(ctx, now.into(), true);
         }
-        ActionId::ZoomIn => zoom(ctx, ctx.zoom_factor() + 0.1),
-        ActionId::ZoomOut => zoom(ctx, ctx.zoom_factor() - 0.1),
-        ActionId::ZoomReset => zoom(ctx, 1.0),
+        ActionId::ZoomIn => zoom(app, ctx, memory::next_zoom(memory::percent(ctx), true)),
+        ActionId::ZoomOut => zoom(app, ctx, memory::next_zoom(memory::percent(ctx), false)),
+        ActionId::ZoomReset => zoom(app, ctx, 100),
         ActionId::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
     }
     ctx.request_repaint();
@@ -202,7 +213,45 @@ fn theme(app: &mut DeskApp, ctx: &Context, preference: ThemePreference) {
     ctx.set_theme(preference);
 }
 
-fn zoom(ctx: &Context, factor: f32) {
-    let tenths = (factor * 10.0).round() / 10.0;
-    ctx.set_zoom_factor(tenths.clamp(ZOOM.0, ZOOM.1));
+fn zoom(app: &mut DeskApp, ctx: &Context, percent: u16) {
+    ctx.set_zoom_factor(f32::from(percent) / 100.0);
+    app.say(ctx, format!("Zoom {percent} %"), true);
+}
+
+/// Opens the form with the system's dialog for what goes with the job.
+fn choose(app: &mut DeskApp, wanted: Wanted) {
+    go_buy(app);
+    let kind = market::KINDS.get(app.state.market.buy.kind);
+    if kind.is_none_or(|kind| kind.attach.wanted() != wanted)
+        && let Some(fits) = market::KINDS.iter().rposition(|kind| kind.attach.wanted() == wanted)
+    {
+        app.state.market.buy.kind = fits;
+    }
+    let wake = app.wake.clone();
+    let chosen = app.chooser.open(wanted, Arc::new(move || wake.call()));
+    app.courier.follow_choice(chosen);
+}
+
+fn go_buy(app: &mut DeskApp) {
+    app.state.go(Screen::Market);
+    app.state.market.tab = MarketTab::Buy;
+}
+
+fn show_tab(app: &mut DeskApp, tab: MarketTab) {
+    app.state.go(Screen::Market);
+    app.state.market.tab = tab;
+    app.state.close_inspector();
+}
+
+fn copy_result(app: &mut DeskApp, ctx: &Context) {
+    let Some(Subject::Job(id)) = app.state.subject else { return };
+    let job = inspector::find_job(app.view(), &app.courier, id);
+    match job.and_then(|job| app.courier.result_here(&job)).as_deref() {
+        Some(JobResult::Text { text, .. }) => {
+            ctx.copy_text(ResultText::of(text).copied());
+            app.say(ctx, "Result copied".into(), true);
+        }
+        Some(_) => app.say(ctx, "This result is not a text to copy.".into(), false),
+        None => app.say(ctx, "It is still being read; try again.".into(), false),
+    }
 }

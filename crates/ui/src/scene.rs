@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What a screen wants done. Applied after the frame, in order.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Act {
     Run(ActionId),
     Go(Screen),
@@ -24,6 +24,13 @@ pub enum Act {
     /// Copies a text; the name says what it was.
     Copy(String, String),
     Dismiss(Purpose),
+    /// Opens the terms of an offer, new or announced.
+    EditOffer(u16),
+    /// Packs a folder or a file for the job to buy.
+    Pack(std::path::PathBuf),
+    StopPacking,
+    /// Names this machine.
+    Name(String),
     /// Opens the event of one step of a job's timeline.
     OpenStep {
         job: domain::RequestId,

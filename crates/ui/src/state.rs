@@ -2,12 +2,16 @@
 
 use domain::{CommandId, ErrorBody, IdempotencyKey};
 use egui::{Key, ThemePreference};
+use engine::{command::PaymentPolicy, port::Packed};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use zeroize::Zeroize;
 
 use crate::{
-    actions::Subject, courier::Purpose, palette::PaletteState, present::invoice::InvoiceFacts,
+    actions::Subject,
+    courier::{PackOutcome, Purpose},
+    palette::PaletteState,
+    present::invoice::InvoiceFacts,
 };
 
 /// One screen per noun.
@@ -35,7 +39,8 @@ impl Screen {
 }
 
 /// The lists of the Market.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MarketTab {
     Inbox,
     #[default]
@@ -67,6 +72,7 @@ pub struct BuyForm {
     /// Index into the kinds that the form knows.
     pub kind: usize,
     pub input: String,
+    pub attached: Attached,
     pub params: String,
     pub bid: String,
     pub max_fee: String,
@@ -83,6 +89,7 @@ impl Default for BuyForm {
         Self {
             kind: 0,
             input: String::new(),
+            attached: Attached::default(),
             params: String::new(),
             bid: "100".into(),
             max_fee: "20".into(),
@@ -90,6 +97,31 @@ impl Default for BuyForm {
             timeout: "300".into(),
             key: None,
             tried: false,
+        }
+    }
+}
+
+/// A folder or file that goes with a job: where it is, and what became of packing it.
+#[derive(Debug, Default)]
+pub struct Attached {
+    pub path: String,
+    pub outcome: Option<PackOutcome>,
+}
+
+impl Attached {
+    /// The packed input, where it is of the path that is written there now.
+    pub fn packed(&self) -> Option<&Packed> {
+        match &self.outcome {
+            Some((path, Ok(packed))) if path.as_os_str() == self.path.trim() => Some(packed),
+            _ => None,
+        }
+    }
+
+    /// Why the path that is written there now could not be packed.
+    pub fn failed(&self) -> Option<&ErrorBody> {
+        match &self.outcome {
+            Some((path, Err(error))) if path.as_os_str() == self.path.trim() => Some(error),
+            _ => None,
         }
     }
 }
@@ -149,12 +181,24 @@ impl Default for ActivityState {
     }
 }
 
-/// Prices being edited, by kind, and the relay being added.
+/// The offer whose terms are being edited, and the relay being added.
 #[derive(Debug, Default)]
 pub struct DeskState {
-    pub prices: BTreeMap<u16, String>,
+    pub offer: Option<OfferForm>,
     pub adding_relay: bool,
     pub relay: String,
+}
+
+/// The terms of one offer, as they are typed.
+#[derive(Debug)]
+pub struct OfferForm {
+    pub kind: u16,
+    pub price: String,
+    pub payment: PaymentPolicy,
+    /// It is not offered yet.
+    pub is_new: bool,
+    /// Its price field has had the focus once.
+    pub opened: bool,
 }
 
 /// The recovery words, from asking for them to hiding them again.
@@ -204,6 +248,15 @@ pub struct State {
     pub palette: Option<PaletteState>,
     pub keys_open: bool,
     pub words: WordsState,
+    /// The name of this machine while it is typed.
+    pub name: Option<String>,
+    pub focus_name: bool,
+    /// The first steps are done or were put away.
+    pub welcomed: bool,
+    /// The inspector's width in a window that is not narrow.
+    pub inspector_width: Option<f32>,
+    /// A result is shown whole: of this job.
+    pub whole_result: Option<domain::RequestId>,
     /// The last refusal for each purpose, shown where the operator acted.
     pub errors: BTreeMap<Purpose, ErrorBody>,
     pub toast: Option<Toast>,

@@ -3,15 +3,14 @@
 use engine::DeskPort;
 use std::{fmt, sync::Arc};
 
-use crate::{app::DeskApp, clock::Clock, state::Screen};
+use crate::{app::DeskApp, clock::Clock, memory::Memory};
 
-/// How the window opens.
+/// How the window opens the first time; later it opens as it was.
 #[derive(Clone, Debug)]
 pub struct WindowOptions {
     pub title: String,
     /// Points, before zoom.
     pub size: (f32, f32),
-    pub screen: Screen,
     pub clock: Clock,
 }
 
@@ -19,7 +18,7 @@ impl WindowOptions {
     /// A window of the usual size that tells the time by `clock`.
     pub fn new(clock: Clock) -> Self {
         let size = (1280.0, 800.0);
-        Self { title: "Pilothouse".into(), size, screen: Screen::Desk, clock }
+        Self { title: "Pilothouse".into(), size, clock }
     }
 }
 
@@ -31,20 +30,22 @@ const SMALLEST: [f32; 2] = [900.0, 600.0];
 /// # Errors
 /// Where no window can be opened: no display, or no graphics driver. The text is for people.
 pub fn run_window(port: Arc<dyn DeskPort>, options: WindowOptions) -> Result<(), String> {
+    let place = Memory::of(&*port).window;
+    let size = place.map_or(options.size, |place| (place.width, place.height));
     let viewport = egui::ViewportBuilder::default()
         .with_title(&options.title)
         .with_app_id("pilothouse")
-        .with_inner_size([options.size.0, options.size.1])
+        .with_inner_size([size.0, size.1])
+        .with_maximized(place.is_some_and(|place| place.maximized))
         .with_min_inner_size(SMALLEST)
         .with_icon(icon());
     let native = eframe::NativeOptions { viewport, ..Default::default() };
-    let WindowOptions { title, screen, clock, .. } = options;
+    let WindowOptions { title, clock, .. } = options;
     eframe::run_native(
         &title,
         native,
         Box::new(move |cc| {
-            let mut app = DeskApp::in_eframe(port, clock, cc);
-            app.open(screen);
+            let app = DeskApp::in_eframe(port, clock, cc).remembering(&cc.egui_ctx);
             Ok(Box::new(app))
         }),
     )

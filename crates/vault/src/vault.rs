@@ -3,6 +3,7 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use domain::{Network, Pubkey, Receipt, merkle::Checkpoint, merkle::SignedCheckpoint};
@@ -51,7 +52,7 @@ pub struct Created {
 /// An open vault: the seed in memory and the keys that come from it.
 pub struct Vault {
     dir: PathBuf,
-    record: Record,
+    record: Mutex<Record>,
     seed: Seed,
     identity: Identity,
 }
@@ -66,6 +67,9 @@ struct Record {
     /// Of the seed; tells a wrong one.
     fingerprint: String,
     backed_up: bool,
+    /// What the operator calls the machine that keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
 }
 
 const RECORD: &str = "vault.json";
@@ -158,7 +162,7 @@ impl Vault {
             shown = passphrase.generated.then_some(passphrase.text);
             if beside { Kept::FileWithPassphraseBeside } else { Kept::FileWithPassphrase }
         };
-        let record = Record { v: VERSION, network, kept, fingerprint, backed_up };
+        let record = Record { v: VERSION, network, kept, fingerprint, backed_up, name: None };
         record.write(dir)?;
         Ok(Created { vault: Self::of(dir, record, seed), passphrase: shown, keychain_refused })
     }
@@ -213,27 +217,49 @@ impl Vault {
 
     fn of(dir: &Path, record: Record, seed: Seed) -> Self {
         let identity = Identity::from_words(&seed.words());
-        Self { dir: dir.to_owned(), record, seed, identity }
+        Self { dir: dir.to_owned(), record: Mutex::new(record), seed, identity }
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what the operator says of this vault, upon what is on disk: another process may have
+    /// written there since.
+    fn change(&self, change: impl FnOnce(&mut Record)) -> Result<(), VaultError> {
+        let mut held = self.record();
+        let mut record = Record::read(&self.dir)?;
+        change(&mut record);
+        record.write(&self.dir)?;
+        *held = record;
+        Ok(())
     }
 
     pub fn kept_in(&self) -> Kept {
-        self.record.kept
+        self.record().kept
     }
 
     pub fn network(&self) -> Network {
-        self.record.network
+        self.record().network
     }
 
     /// Whether the operator has said that the words are kept elsewhere too.
     pub fn is_backed_up(&self) -> bool {
-        self.record.backed_up
+        self.record().backed_up
     }
 
-    pub fn mark_backed_up(&mut self) -> Result<(), VaultError> {
-        let record = Record { backed_up: true, ..self.record.clone() };
-        record.write(&self.dir)?;
-        self.record = record;
-        Ok(())
+    /// What the operator calls this machine.
+    pub fn name(&self) -> Option<String> {
+        self.record().name.clone()
+    }
+
+    /// Names this machine, or takes its name away.
+    pub fn set_name(&self, name: Option<String>) -> Result<(), VaultError> {
+        self.change(|record| record.name = name)
+    }
+
+    pub fn mark_backed_up(&self) -> Result<(), VaultError> {
+        self.change(|record| record.backed_up = true)
     }
 
     /// The BIP-39 words: whoever has them has everything. Shown to the operator on demand; the
@@ -288,8 +314,8 @@ impl Vault {
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vault")
-            .field("network", &self.record.network)
-            .field("kept", &self.record.kept)
+            .field("network", &self.network())
+            .field("kept", &self.kept_in())
             .field("pubkey", &self.identity.pubkey())
             .finish_non_exhaustive()
     }

@@ -141,7 +141,10 @@ impl World {
         self.fact(at, Fact::Started { version: "sim".to_owned(), network: Network::Practice })?;
         let npub = vault::npub(&pubkey);
         let kept_in = "file".to_owned();
-        self.fact(at, Fact::Identity(Identity { pubkey, npub, kept_in, backed_up: false }))?;
+        self.fact(
+            at,
+            Fact::Identity(Identity { pubkey, npub, kept_in, backed_up: false, name: None }),
+        )?;
         self.fact(at, Fact::RelaysRecounted)?;
         self.fact(at, Fact::WalletRechecked)?;
         self.fact(at, Fact::Backends(BTreeMap::from([(KIND, backend())])))?;

@@ -21,6 +21,10 @@ pub(crate) enum Identity {
     Restore,
     /// Write an encrypted backup, and mark the words as backed up
     Backup { file: PathBuf },
+    /// Say that the words are written down
+    WordsWritten,
+    /// Name this machine; only its own desk shows it, an empty name takes it away
+    Name { name: String },
 }
 
 impl Identity {
@@ -55,7 +59,40 @@ impl Identity {
                     .out
                     .result(&report, || format!("The encrypted backup is in {}.", file.display()));
             }
+            Self::WordsWritten => {
+                change(context, "identity.words_written", json!({}), identity::words_written)
+                    .await?;
+            }
+            Self::Name { name } => {
+                let params = json!({ "name": name });
+                change(context, "identity.name", params, |vault| {
+                    identity::name_machine(vault, &name)
+                })
+                .await?;
+            }
         }
         Ok(())
     }
+}
+
+/// Through the running desk, whose log has to know; without one, in the vault itself.
+async fn change(
+    context: &Context,
+    method: &str,
+    params: serde_json::Value,
+    alone: impl FnOnce(&vault::Vault) -> Result<(), ErrorBody>,
+) -> Result<(), ErrorBody> {
+    let home = context.home()?;
+    match context.desk().await {
+        Ok(desk) => {
+            desk.call(method, params).await?;
+        }
+        Err(_no_desk) => {
+            let _lock = home.lock("pilothouse").map_err(super::home_error)?;
+            alone(&identity::open_existing(&home, context.network())?)?;
+        }
+    }
+    let shown = identity::describe(&identity::open_existing(&home, context.network())?);
+    context.out.result(&shown, || identity::text(&shown));
+    Ok(())
 }

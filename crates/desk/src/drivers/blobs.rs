@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use domain::{ErrorBody, Sha256Hash};
-use engine::{Effect, Fact, Input};
+use engine::{
+    Effect, Fact, Input,
+    port::{PackProgress, Packed},
+};
 use harness::snapshot::{self, SnapshotLimits};
 use host::Pending;
 use net::BlossomError;
@@ -28,6 +31,8 @@ const RETRY: Duration = Duration::from_millis(500);
 const TRIES: u32 = 40;
 /// The largest file that is sent as it is.
 const LARGEST_FILE_BYTES: u64 = 16 << 20;
+/// Of what could not be packed, so many are named.
+const LEFT_OUT_NAMED: usize = 20;
 
 pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody> {
     let committed = effects(desk, "blob")?;
@@ -144,28 +149,50 @@ fn not_moved(what: &str, error: &BlossomError) -> ErrorBody {
 }
 
 /// Packs a folder as git would walk it, or takes a file as it is, and keeps it by hash.
-pub async fn pack(desk: &Arc<Inner>, path: PathBuf) -> Result<JobInput, ErrorBody> {
-    let packing = tokio::task::spawn_blocking(move || pack_blocking(&path));
-    let (bytes, media_type) =
+pub async fn pack(
+    desk: &Arc<Inner>,
+    path: PathBuf,
+    progress: Arc<PackProgress>,
+) -> Result<Packed, ErrorBody> {
+    let packing = tokio::task::spawn_blocking(move || pack_blocking(&path, &progress));
+    let (bytes, sha256, packed) =
         packing.await.map_err(|error| ErrorBody::new("internal", error.to_string()))??;
-    let sha256 = Sha256Hash::of(&bytes);
     keep(desk, &sha256, &bytes).await?;
-    Ok(JobInput::Blob { sha256, len: bytes.len() as u64, media_type })
+    Ok(packed)
 }
 
-fn pack_blocking(path: &Path) -> Result<(Bytes, String), ErrorBody> {
+fn pack_blocking(
+    path: &Path,
+    progress: &PackProgress,
+) -> Result<(Bytes, Sha256Hash, Packed), ErrorBody> {
     let bad = |message: String| ErrorBody::new("bad_path", message);
+    let input = |bytes: &Bytes, media_type: &str| {
+        let (sha256, media_type) = (Sha256Hash::of(bytes), media_type.to_owned());
+        (sha256, JobInput::Blob { sha256, len: bytes.len() as u64, media_type })
+    };
     if path.is_dir() {
-        let packed = snapshot::pack(path, &SnapshotLimits::default())
+        let go_on = |files, bytes| progress.note(files, bytes);
+        let made = snapshot::pack_while(path, &SnapshotLimits::default(), &go_on)
             .map_err(|error| bad(error.to_string()))?;
-        return Ok((packed.archive, snapshot::MEDIA_TYPE.to_owned()));
+        let left_out = made.skipped.iter().take(LEFT_OUT_NAMED);
+        let left_out = left_out.map(|one| format!("{}: {}", one.path.display(), one.why)).collect();
+        let (sha256, input) = input(&made.archive, snapshot::MEDIA_TYPE);
+        let packed = Packed {
+            input,
+            files: made.manifest.entries.len() as u64,
+            left_out,
+            left_out_count: made.skipped.len() as u64,
+        };
+        return Ok((made.archive, sha256, packed));
     }
     let meta = path.metadata().map_err(|error| bad(format!("{}: {error}", path.display())))?;
     if meta.len() > LARGEST_FILE_BYTES {
         return Err(bad(format!("{} is larger than 16 MiB.", path.display())));
     }
-    let bytes = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
-    Ok((bytes.into(), media_type_of(path).to_owned()))
+    let bytes: Bytes = std::fs::read(path).map_err(|error| bad(error.to_string()))?.into();
+    progress.note(1, bytes.len() as u64);
+    let (sha256, input) = input(&bytes, media_type_of(path));
+    Ok((bytes, sha256, Packed { input, files: 1, left_out: Vec::new(), left_out_count: 0 }))
 }
 
 fn media_type_of(path: &Path) -> &'static str {

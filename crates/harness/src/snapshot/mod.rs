@@ -8,7 +8,7 @@ mod unpack;
 mod tests;
 
 pub use manifest::{Entry, EntryKind, Manifest};
-pub use pack::{PackError, Packed, Skipped, pack};
+pub use pack::{PackError, Packed, Skipped, pack, pack_while};
 pub use unpack::{UnpackError, scan, unpack};
 
 /// The media type of a packed snapshot: a tar archive (ustar), compressed by gzip.

@@ -42,11 +42,23 @@ pub enum PackError {
         "the directory has more than {limit} {what}; choose a smaller one, or let .gitignore leave things out"
     )]
     TooLarge { what: &'static str, limit: u64 },
+    #[error("packing was stopped; nothing was kept")]
+    Stopped,
 }
 
 /// Packs `directory`: hidden files too, without `.git` and what `.gitignore` and
 /// `.git/info/exclude` leave out. Links are kept as links. Blocking.
 pub fn pack(directory: &Path, limits: &SnapshotLimits) -> Result<Packed, PackError> {
+    pack_while(directory, limits, &|_, _| true)
+}
+
+/// As [`pack`], telling `go_on` before each file how many files and bytes are in; it ends where
+/// that says no.
+pub fn pack_while(
+    directory: &Path,
+    limits: &SnapshotLimits,
+    go_on: &dyn Fn(u64, u64) -> bool,
+) -> Result<Packed, PackError> {
     let mut packer = Packer {
         limits,
         manifest: Manifest::default(),
@@ -57,8 +69,12 @@ pub fn pack(directory: &Path, limits: &SnapshotLimits) -> Result<Packed, PackErr
     let mut found = walk(directory)?;
     found.sort();
     for (name, path) in found {
+        if !go_on(packer.manifest.entries.len() as u64, packer.total_bytes) {
+            return Err(PackError::Stopped);
+        }
         packer.add(name, &path)?;
     }
+    go_on(packer.manifest.entries.len() as u64, packer.total_bytes);
     let read = |source| PackError::Read { path: directory.to_path_buf(), source };
     let archive = packer.tar.into_inner().and_then(|gzip| gzip.finish()).map_err(read)?;
     if archive.len() as u64 > limits.archive_bytes {

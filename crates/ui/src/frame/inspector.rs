@@ -10,6 +10,7 @@ use engine::{
 use crate::{
     actions::{ActionId, Subject},
     courier::{Courier, Load, Purpose},
+    frame::result,
     icons::Icon,
     look::{Face, look},
     present::{
@@ -100,6 +101,10 @@ fn job_ui(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, id: RequestId) 
         label::text(ui, reason);
     }
     job_actions(ui, scene, state, &job);
+    if result::has(&job) {
+        section(ui, "Result");
+        ui.scope(|ui| result::show(ui, scene, state, &job));
+    }
     section(ui, "Proofs");
     ui.scope(|ui| ladder::ladder(ui, &detail.rungs));
     section(ui, "Timeline");

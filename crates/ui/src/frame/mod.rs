@@ -3,6 +3,7 @@
 pub mod inspector;
 pub mod keys;
 pub mod rail;
+pub mod result;
 pub mod status;
 pub mod toast;
 pub mod top;

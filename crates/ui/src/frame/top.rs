@@ -116,12 +116,15 @@ fn search(ui: &mut Ui, look: &Look, mac: bool) -> Response {
 
 fn identity(ui: &mut Ui, look: &Look, scene: &Scene<'_>) -> Response {
     let frame = &scene.data.frame;
-    let font = look.font(Face::MonoCaption);
-    let galley = label::line(ui.painter(), &frame.identity, font, look.color.muted, look.size.rail);
+    let (shown, font) = match &frame.machine {
+        Some(name) => (name, look.font(Face::Caption)),
+        None => (&frame.identity, look.font(Face::MonoCaption)),
+    };
+    let galley = label::line(ui.painter(), shown, font, look.color.muted, look.size.rail);
     let width = galley.size().x + look.size.icon + 3.0 * look.space.s;
     let (rect, response) =
         ui.allocate_exact_size(Vec2::new(width, look.size.control), Sense::click());
-    let said = format!("Identity {}", frame.identity);
+    let said = format!("Identity {shown}");
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &said));
     if response.hovered() {
         ui.painter().rect_filled(rect, look.radius(), look.color.hover);

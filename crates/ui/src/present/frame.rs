@@ -22,6 +22,8 @@ pub struct FrameData {
     pub lanes: Vec<LaneChip>,
     pub badge: Option<(&'static str, &'static str)>,
     pub identity: String,
+    /// What the operator calls this machine.
+    pub machine: Option<String>,
     pub backed_up: bool,
     /// What waits for the operator in the Market.
     pub waiting: usize,
@@ -41,6 +43,7 @@ impl FrameData {
             lanes: lanes(view),
             badge: words::network_badge(view.network),
             identity: super::wallet::identity_short(view),
+            machine: super::wallet::machine_name(view),
             backed_up: view.identity.as_ref().is_none_or(|identity| identity.backed_up),
             waiting: view.jobs.iter().filter(|job| words::waits_for_operator(job)).count(),
             last_event: view.log.last.as_ref().map_or_else(

@@ -5,6 +5,7 @@ pub mod frame;
 pub mod invoice;
 pub mod job;
 pub mod npub;
+pub mod result;
 pub mod wallet;
 pub mod words;
 

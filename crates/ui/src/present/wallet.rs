@@ -148,7 +148,8 @@ pub fn identity(view: &View) -> Vec<Fact> {
 fn kept_in(word: &str) -> String {
     match word {
         "keychain" => "the system keychain".into(),
-        "file" => "an encrypted file".into(),
+        "file" | "file_with_passphrase" => "an encrypted file".into(),
+        "file_with_passphrase_beside" => "a file, its passphrase beside it".into(),
         other => words::sentence(other),
     }
 }
@@ -156,4 +157,9 @@ fn kept_in(word: &str) -> String {
 /// `npub1abcd…wxyz` of this machine, or that it has none.
 pub fn identity_short(view: &View) -> String {
     view.identity.as_ref().map_or_else(|| "No identity".into(), |id| npub::short(&id.pubkey))
+}
+
+/// What the operator calls this machine, where it has a name.
+pub fn machine_name(view: &View) -> Option<String> {
+    view.identity.as_ref()?.name.as_deref().map(words::one_line)
 }

@@ -79,6 +79,17 @@ pub fn risk(risk: DemandRisk) -> (&'static str, &'static str) {
     }
 }
 
+/// As [`policy`], where "paid" stands before it already.
+pub fn paid_when(policy: PaymentPolicy) -> &'static str {
+    match policy {
+        PaymentPolicy::Before => "Before work",
+        PaymentPolicy::After => "On delivery",
+    }
+}
+
+pub const ANSWERS: [DemandAnswer; 3] =
+    [DemandAnswer::Accept, DemandAnswer::Ask, DemandAnswer::Refuse];
+
 pub fn answer(answer: DemandAnswer) -> &'static str {
     match answer {
         DemandAnswer::Accept => "Accept",
@@ -170,6 +181,31 @@ pub fn amount_or_unknown(amount: Option<Msat>) -> String {
     amount.map_or_else(|| UNKNOWN.into(), |amount| amount.to_string())
 }
 
+/// `512 bytes`, `12.4 kB`, `2.1 MB`: thousands, as file managers count.
+pub fn bytes(bytes: u64) -> String {
+    let (unit, name) = match bytes {
+        0..1_000 => return count(bytes, "byte"),
+        1_000..1_000_000 => (1_000, "kB"),
+        1_000_000..1_000_000_000 => (1_000_000, "MB"),
+        _ => (1_000_000_000, "GB"),
+    };
+    format!("{}.{} {name}", grouped(bytes / unit), bytes % unit * 10 / unit)
+}
+
+/// What a stranger wrote, over lines: control and direction-changing characters become spaces.
+pub fn lines(text: &str) -> String {
+    text.replace("\r\n", "\n")
+        .chars()
+        .map(|c| if c != '\n' && c != '\t' && is_unsafe(c) { ' ' } else { c })
+        .collect()
+}
+
+/// Control characters, and those that hide or reorder what is written.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 /// `2,100` or `2100.500`, in sat, as people type it.
 pub fn parse_sat(text: &str) -> Result<Msat, String> {
     let refused = || {
@@ -228,11 +264,7 @@ pub fn middle(text: &str, head: usize, tail: usize) -> String {
 
 /// Text of strangers on one line: control and direction-changing characters become spaces.
 pub fn one_line(text: &str) -> String {
-    let unsafe_in_line = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let clean: String = text.chars().map(|c| if unsafe_in_line(c) { ' ' } else { c }).collect();
+    let clean: String = text.chars().map(|c| if is_unsafe(c) { ' ' } else { c }).collect();
     clean.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -262,6 +294,9 @@ mod tests {
         assert_eq!(one_line("a\u{202e}b\r\n\tc"), "a b c");
         assert_eq!(sentence("outcome_unknown"), "Outcome unknown");
         assert_eq!(sentence(""), "unknown");
+        assert_eq!(lines("a\u{1b}[1m\r\n\tb\u{202e}"), "a [1m\n\tb ");
+        let shown = [0, 1, 999, 12_499, 2_100_000, 3_000_000_000].map(bytes);
+        assert_eq!(shown, ["0 bytes", "1 byte", "999 bytes", "12.4 kB", "2.1 MB", "3.0 GB"]);
         assert_eq!(count(1, "job"), "1 job");
         assert_eq!(count(1_204, "event"), "1,204 events");
     }

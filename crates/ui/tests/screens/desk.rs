@@ -92,23 +92,45 @@ fn a_click_is_sent_once_while_its_answer_is_on_its_way() {
 }
 
 #[test]
-fn a_price_is_edited_in_place() {
+fn every_term_of_an_offer_is_edited() {
     let desk = FakeDesk::new(fixture::busy());
     let mut window = Window::open(&desk, Screen::Desk);
     window.must_say("Announced");
     window.must_say("The text extractor did not start.");
-    window.retype("Price of sandbox-run in sat", "2,500.5");
-    window.click("Set price of sandbox-run");
+    window.click("Change offer sandbox-run");
+    window.retype("Price", "2,500.5");
+    window.must_say("who doesn't pay has it for nothing");
+    window.click("Paid: Before work");
+    window.must_say("No work starts before the invoice is paid.");
+    window.click("Set terms");
     let draft = OfferDraft {
         kind: 5930,
         price_msat: Msat::new(2_500_500).unwrap(),
-        payment: PaymentPolicy::After,
+        payment: PaymentPolicy::Before,
     };
     assert_eq!(desk.commands(), [Command::OfferSet(draft)]);
-    window.must_say("Offer changed");
-    window.retype("Price of repo-index in sat", "a lot");
-    window.click("Set price of repo-index");
+    window.must_say("Offers changed");
+    window.must_not_say("Set terms");
+    window.click("Change offer repo-index");
+    window.retype("Price", "a lot");
+    window.must_say("Write an amount in sat");
+    window.click("Set terms");
     assert_eq!(desk.commands().len(), 1, "a price that doesn't read is not sent");
+    window.click("Never mind");
+    window.must_not_say("Write an amount in sat");
+}
+
+#[test]
+fn refused_terms_stay_open_with_the_reason() {
+    let error = ErrorBody::refused("price_too_low", "The price is below the least.");
+    let manner = Manner { refusal: Some(error), ..Manner::default() };
+    let desk = FakeDesk::with(fixture::busy(), manner);
+    let mut window = Window::open(&desk, Screen::Desk);
+    window.click("Change offer sandbox-run");
+    window.press(Key::Enter);
+    assert_eq!(desk.commands().len(), 1, "Enter in the price field sets the terms");
+    window.must_say("The price is below the least.");
+    window.must_say("Set terms");
 }
 
 #[test]
@@ -119,10 +141,38 @@ fn offers_are_added_and_removed() {
     window.click("Remove offer repo-index");
     assert_eq!(desk.commands(), [Command::OfferRemove { kind: 5931 }]);
     window.click("Add offer");
-    window.click("Extract text for 1 sat");
+    window.click("Extract text");
+    assert_eq!(desk.commands().len(), 1, "its terms are seen before it is offered");
+    window.click("Paid: On delivery");
+    window.click("Offer it");
     let draft =
-        OfferDraft { kind: 5000, price_msat: Msat::from_sat(1), payment: PaymentPolicy::Before };
+        OfferDraft { kind: 5000, price_msat: Msat::from_sat(1), payment: PaymentPolicy::After };
     assert_eq!(desk.commands()[1..], [Command::OfferSet(draft)]);
+}
+
+#[test]
+fn the_palette_changes_offers_rules_and_relays() {
+    let desk = FakeDesk::new(fixture::busy());
+    let mut window = Window::open(&desk, Screen::Wallet);
+    let mut find = |text: &str| {
+        window.press_with(Modifiers::COMMAND, Key::K);
+        window.harness.event(egui::Event::Text(text.into()));
+        window.run();
+        window.press(Key::Enter);
+    };
+    find("change offer sandbox");
+    find("remove offer repo");
+    find("open to anyone: refuse");
+    find("remove relay wss://relay.example");
+    window.must_say("Set terms");
+    let url = "wss://relay.example.com".to_owned();
+    let risk = DemandRisk::Open;
+    let expected = [
+        Command::OfferRemove { kind: 5931 },
+        Command::DemandPolicySet { risk, answer: DemandAnswer::Refuse },
+        Command::RelayRemove { url },
+    ];
+    assert_eq!(desk.commands(), expected);
 }
 
 #[test]
@@ -169,7 +219,7 @@ fn an_empty_home_teaches_and_offers_one_thing() {
     let desk = FakeDesk::new(fixture::empty());
     let window = Window::open(&desk, Screen::Desk);
     window.must_say("Nothing is offered");
-    window.must_say("Offer to run a command for 2 sat");
+    window.must_say("Offer to run a command");
     window.must_say("No job is running");
     window.must_say("Nothing has happened yet");
     window.must_say("No relay is set");
@@ -182,4 +232,63 @@ fn events_that_do_not_come_are_awaited_without_blocking() {
     window.must_say("Event 1204, on its way");
     window.jump(Key::G, Key::W);
     window.must_say("Balance");
+}
+
+/// A machine on its first start: it has an identity, and nothing was done with it yet.
+fn new_machine() -> engine::View {
+    let mut view = offline_but_able();
+    view.jobs.clear();
+    view.payments.clear();
+    view
+}
+
+#[test]
+fn the_first_run_is_three_steps() {
+    let desk = FakeDesk::new(new_machine());
+    let mut window = Window::open(&desk, Screen::Desk);
+    window.must_say("Three steps to the first job");
+    window.must_not_say("You are offline");
+    window.retype("Name of this machine", "Workbench");
+    window.click("Keep name");
+    window.must_say("Step 1, done");
+    window.must_say("Identity Workbench");
+    window.must_say("this step can wait");
+    window.click("Show the words");
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    window.run();
+    window.click("Uncover");
+    window.must_say("1 leader");
+    window.click("I have written them down");
+    window.must_not_say("leader");
+    window.must_say("Step 2, done");
+    window.must_say("Written down: yes");
+    window.press(Key::O);
+    assert_eq!(desk.commands(), [Command::ProviderOnline]);
+    window.must_not_say("Three steps to the first job");
+    // Going offline later is no first run again.
+    window.press_with(Modifiers::SHIFT, Key::O);
+    window.must_not_say("Three steps to the first job");
+    window.must_say("You are offline");
+}
+
+#[test]
+fn the_first_steps_can_be_put_away() {
+    let desk = FakeDesk::new(new_machine());
+    let mut window = Window::open(&desk, Screen::Desk);
+    window.click("Put away");
+    window.must_not_say("Three steps to the first job");
+    window.must_say("You are offline");
+}
+
+#[test]
+fn a_name_that_is_refused_says_why() {
+    let error = ErrorBody::new("vault_not_usable", "The vault could not be written.");
+    let desk = FakeDesk::with(new_machine(), Manner { refusal: Some(error), ..Manner::default() });
+    let mut window = Window::open(&desk, Screen::Desk);
+    window.retype("Name of this machine", &"long ".repeat(20));
+    window.must_say("At most 40 characters.");
+    window.retype("Name of this machine", "Workbench");
+    window.click("Keep name");
+    window.must_say("The vault could not be written.");
+    window.must_say("This machine was not named");
 }

@@ -7,11 +7,15 @@ use domain::{
 use engine::{
     Command, DeskPort, Query, Reply,
     command::{DemandAnswer, DemandRisk, PaymentPolicy},
+    port::{PackProgress, Packed, Packing},
     view::*,
 };
-use std::sync::{
-    Arc, Mutex,
-    mpsc::{Receiver, SyncSender, sync_channel},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
 };
 
 /// 2026-11-20T13:57:42Z
@@ -258,6 +262,7 @@ pub fn busy() -> View {
                 .unwrap(),
             kept_in: "file".into(),
             backed_up: false,
+            name: None,
         }),
         relays: relays(),
         provider: ProviderView {
@@ -402,6 +407,12 @@ pub struct Manner {
     pub stuck: bool,
     /// There is nothing older than what is hot.
     pub new: bool,
+    /// What a bought job brought, where it is not a short text.
+    pub result: Option<JobResult>,
+    /// What the last window of this network left behind.
+    pub memory: Option<String>,
+    /// What could not be packed.
+    pub left_out: Vec<String>,
 }
 
 /// A desk for one window.
@@ -414,6 +425,12 @@ pub struct FakeDesk {
     /// Channels of questions that are never answered.
     kept: Mutex<Vec<SyncSender<Answer>>>,
     kept_replies: Mutex<Vec<SyncSender<Reply>>>,
+    /// What was packed or is being packed; a stuck desk keeps the channels.
+    pub packed: Mutex<Vec<PathBuf>>,
+    kept_packings: Mutex<Vec<SyncSender<Result<Packed, ErrorBody>>>>,
+    pub progress: Mutex<Option<Arc<PackProgress>>>,
+    /// What the window wrote of itself.
+    pub remembered: Mutex<Vec<String>>,
 }
 
 impl FakeDesk {
@@ -430,6 +447,10 @@ impl FakeDesk {
             wake: Mutex::default(),
             kept: Mutex::default(),
             kept_replies: Mutex::default(),
+            packed: Mutex::default(),
+            kept_packings: Mutex::default(),
+            progress: Mutex::default(),
+            remembered: Mutex::default(),
         })
     }
 
@@ -503,6 +524,29 @@ fn refusal() -> ErrorBody {
         .hint("Run pilothouse events verify.")
 }
 
+/// A result that people can read.
+pub fn text(text: &str) -> JobResult {
+    JobResult::Text {
+        text: text.into(),
+        cut: false,
+        size_bytes: text.len() as u64,
+        media_type: "text/plain".into(),
+    }
+}
+
+impl FakeDesk {
+    fn identity(&self, change: impl FnOnce(&mut IdentityView)) -> Receiver<Reply> {
+        let (send, receive) = sync_channel(1);
+        let refusal = self.manner.lock().unwrap().refusal.clone();
+        if refusal.is_none() {
+            self.change(|view| change(view.identity.as_mut().unwrap()));
+        }
+        send.send(refusal.map_or(Reply::Done, Reply::Refused)).unwrap();
+        self.woken();
+        receive
+    }
+}
+
 impl DeskPort for FakeDesk {
     fn view(&self) -> Arc<View> {
         self.view.lock().unwrap().clone()
@@ -544,6 +588,47 @@ impl DeskPort for FakeDesk {
 
     fn on_change(&self, wake: Arc<dyn Fn() + Send + Sync>) {
         *self.wake.lock().unwrap() = Some(wake);
+    }
+
+    fn words_written(&self) -> Receiver<Reply> {
+        self.identity(|identity| identity.backed_up = true)
+    }
+
+    fn name_machine(&self, name: String) -> Receiver<Reply> {
+        self.identity(|identity| identity.name = (!name.is_empty()).then_some(name))
+    }
+
+    fn pack(&self, path: PathBuf) -> Packing {
+        let (send, outcome) = sync_channel(1);
+        let progress = Arc::<PackProgress>::default();
+        let manner = self.manner.lock().unwrap();
+        if manner.stuck {
+            self.kept_packings.lock().unwrap().push(send);
+        } else if manner.failing {
+            let message = "the directory has more than 20000 files; choose a smaller one";
+            send.send(Err(ErrorBody::new("bad_path", message))).unwrap();
+        } else {
+            let sha256 = Sha256Hash::of(path.as_os_str().as_encoded_bytes());
+            let media_type = "application/gzip".to_owned();
+            let packed = Packed {
+                input: engine::command::JobInput::Blob { sha256, len: 2_100_000, media_type },
+                files: 1_204,
+                left_out: manner.left_out.clone(),
+                left_out_count: manner.left_out.len() as u64,
+            };
+            send.send(Ok(packed)).unwrap();
+        }
+        *self.progress.lock().unwrap() = Some(progress.clone());
+        self.packed.lock().unwrap().push(path);
+        Packing { progress, outcome }
+    }
+
+    fn memory(&self) -> Option<String> {
+        self.manner.lock().unwrap().memory.clone()
+    }
+
+    fn remember(&self, memory: String) {
+        self.remembered.lock().unwrap().push(memory);
     }
 
     fn seed_words(&self) -> Result<Vec<String>, ErrorBody> {
@@ -589,6 +674,10 @@ impl FakeDesk {
                     r#"{{"at":1,"data":{{"amount_msat":2100000,"text":"Ünïcode → ok"}},"seq":{position}}}"#
                 ),
             }),
+            Query::JobResult { .. } => {
+                let manner = self.manner.lock().unwrap();
+                Answer::JobResult(manner.result.clone().unwrap_or_else(|| text("Done.\n")))
+            }
             Query::Jobs { .. } if self.manner.lock().unwrap().new => {
                 Answer::Jobs { jobs: Vec::new() }
             }

@@ -6,6 +6,7 @@ mod desk;
 mod fixture;
 mod frame;
 mod market;
+mod memory;
 #[cfg(feature = "headless")]
 mod pictures;
 mod texts;
@@ -15,12 +16,22 @@ use egui::{Key, Modifiers, Vec2, os::OperatingSystem};
 use egui_kittest::{Harness, kittest::Queryable as _};
 use fixture::FakeDesk;
 use std::sync::Arc;
-use ui::{Clock, DeskApp, Screen};
+use ui::{Clock, DeskApp, Screen, chooser::Chooser};
 
 /// A window over `desk`, on one screen.
 struct Window {
     desk: Arc<FakeDesk>,
     harness: Harness<'static, DeskApp>,
+}
+
+/// A dialog in which the operator has chosen a folder already.
+fn at_once() -> Chooser {
+    Chooser::new(|_wanted, wake| {
+        let (send, chosen) = std::sync::mpsc::sync_channel(1);
+        send.send(Some("/chosen/folder".into())).unwrap();
+        wake();
+        chosen
+    })
 }
 
 impl Window {
@@ -37,7 +48,8 @@ impl Window {
             .with_max_steps(16)
             .with_step_dt(1.0 / 60.0)
             .build_eframe(move |cc| {
-                let mut app = DeskApp::in_eframe(port, Clock::fixed(fixture::NOW), cc);
+                let clock = Clock::fixed(fixture::NOW);
+                let mut app = DeskApp::in_eframe(port, clock, cc).choosing_by(at_once());
                 app.open(screen);
                 app
             });

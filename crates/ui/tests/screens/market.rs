@@ -174,3 +174,137 @@ fn the_form_refuses_a_secret_key_by_name() {
     window.must_say("This is a secret key");
     assert_eq!(desk.commands(), []);
 }
+
+#[test]
+fn a_folder_is_chosen_packed_and_sent() {
+    let desk = FakeDesk::new(fixture::busy());
+    let mut window = Window::open(&desk, Screen::Market);
+    window.click("Buy");
+    window.click("Kind: Index a repository");
+    window.click("Submit job");
+    window.must_say("Choose the folder to send.");
+    assert_eq!(desk.commands(), []);
+    // The dialog of the platform, as a test has it: it answers at once.
+    window.click("Choose folder");
+    assert_eq!(*desk.packed.lock().unwrap(), [std::path::PathBuf::from("/chosen/folder")]);
+    window.must_say("1,204 files in 2.1 MB, SHA-256");
+    window.click("Submit job");
+    let commands = desk.commands();
+    let [Command::JobSubmit(draft)] = commands.as_slice() else { panic!("{commands:?}") };
+    assert_eq!(draft.kind, 5931);
+    assert!(matches!(draft.inputs.as_slice(), [JobInput::Blob { len: 2_100_000, .. }]));
+}
+
+#[test]
+fn a_typed_path_is_packed_by_enter_and_another_one_anew() {
+    let manner = Manner {
+        left_out: vec!["/a/link: a link that leads out of the directory".into()],
+        ..Manner::default()
+    };
+    let desk = FakeDesk::with(fixture::busy(), manner);
+    let mut window = Window::open(&desk, Screen::Market);
+    window.click("Buy");
+    window.type_into("Folder to run it in, if any", "/a");
+    window.press(Key::Enter);
+    window.must_say("Packed");
+    window.must_say("1 path left out: /a/link: a link that leads out of the directory");
+    window.retype("Folder to run it in, if any", "/b");
+    window.must_not_say("left out");
+    window.click("Submit job");
+    window.must_say("Pack it first.");
+    window.click("Pack this path");
+    window.must_say("1,204 files in 2.1 MB");
+    let packed = desk.packed.lock().unwrap().clone();
+    assert_eq!(packed, ["/a", "/b"].map(std::path::PathBuf::from));
+}
+
+#[test]
+fn packing_says_how_far_it_is_and_stops() {
+    let desk = FakeDesk::with(fixture::busy(), Manner { stuck: true, ..Manner::default() });
+    let mut window = Window::open(&desk, Screen::Market);
+    window.click("Buy");
+    window.click("Choose folder");
+    window.must_say("Packing: looking at what is there");
+    let progress = desk.progress.lock().unwrap().clone().unwrap();
+    assert!(progress.note(1_204, 12_400_000));
+    window.run();
+    window.must_say("Packing: 1,204 files, 12.4 MB so far");
+    window.click("Stop packing");
+    assert!(!progress.note(1_205, 12_400_001), "the packer is told to stop");
+    window.must_not_say("so far");
+}
+
+#[test]
+fn what_cannot_be_packed_says_why() {
+    let desk = FakeDesk::with(fixture::busy(), Manner { failing: true, ..Manner::default() });
+    let mut window = Window::open(&desk, Screen::Market);
+    window.click("Buy");
+    window.click("Choose folder");
+    window.must_say("It was not packed");
+    window.must_say("more than 20000 files");
+    desk.behave(|manner| manner.failing = false);
+    window.click("Try again");
+    window.must_not_say("It was not packed");
+    window.must_say("1,204 files");
+}
+
+const COMMAND_RESULT: &str = r#"{"exit_code":0,"stdout":{"text":"Linux 6.1\n","total_bytes":10},
+    "stderr":{"text":"","total_bytes":0},"usage":{"wall_ms":12}}"#;
+
+#[test]
+fn a_bought_result_is_read_and_copied() {
+    let desk = FakeDesk::new(fixture::busy());
+    desk.behave(|manner| manner.result = Some(fixture::text(COMMAND_RESULT)));
+    let mut window = Window::open(&desk, Screen::Market);
+    window.click("History");
+    window.click("Bought repo-index, Delivered, 2,100 sat");
+    window.must_say("Output");
+    window.must_say("Linux 6.1");
+    window.must_say("Exit code");
+    window.must_not_say("wall_ms");
+    window.click("Show everything");
+    window.must_say("wall_ms");
+    window.press_with(Modifiers::SHIFT, Key::Y);
+    window.must_say("Result copied");
+    let asked = desk.asked.lock().unwrap();
+    let results = asked.iter().filter(|query| matches!(query, Query::JobResult { .. })).count();
+    assert_eq!(results, 1, "it is asked for once");
+}
+
+#[test]
+fn a_long_result_is_cut_until_it_is_asked_for() {
+    let desk = FakeDesk::new(fixture::busy());
+    let long: String = (0..4_000).map(|line| format!("line {line}\n")).collect();
+    desk.behave(|manner| manner.result = Some(fixture::text(&long)));
+    let mut window = Window::open(&desk, Screen::Market);
+    window.click("History");
+    window.click("Bought repo-index, Delivered, 2,100 sat");
+    window.must_say("line 11");
+    window.must_not_say("line 12\n");
+    window.must_say("and 3,988 more lines");
+    window.click("Show everything");
+    window.must_say("line 1200");
+    window.must_say("copy it to read it whole");
+}
+
+#[test]
+fn results_that_are_not_text_or_not_there_say_so() {
+    use engine::view::JobResult;
+    let desk = FakeDesk::new(fixture::busy());
+    let archive = JobResult::NotText { size_bytes: 4_200, media_type: "application/zip".into() };
+    desk.behave(|manner| manner.result = Some(archive));
+    let mut window = Window::open(&desk, Screen::Market);
+    window.click("History");
+    window.click("Bought repo-index, Delivered, 2,100 sat");
+    window.must_say("4.2 kB of application/zip, not text.");
+    desk.behave(|manner| manner.result = Some(JobResult::NotHere));
+    let mut window = Window::open(&desk, Screen::Market);
+    window.click("History");
+    window.click("Bought repo-index, Delivered, 2,100 sat");
+    window.must_say("Its content is not on this machine");
+    desk.behave(|manner| manner.failing = true);
+    let mut window = Window::open(&desk, Screen::Market);
+    window.click("History");
+    window.click("Bought repo-index, Delivered, 2,100 sat");
+    window.must_say("The result could not be read");
+}

@@ -142,9 +142,14 @@ fn words_and_backups_restore_the_same_keys() {
     let home = tempfile::tempdir().unwrap();
     let at = |name: &str| home.path().join(name);
     let generate = || PassphraseSource::Generate;
-    let mut made = Vault::create(&at("a"), Network::Practice, generate()).unwrap().vault;
+    let made = Vault::create(&at("a"), Network::Practice, generate()).unwrap().vault;
+    // What one process says is kept by what another says.
+    let other = Vault::open(&at("a"), Network::Practice, generate()).unwrap();
     made.mark_backed_up().unwrap();
-    assert!(Vault::open(&at("a"), Network::Practice, generate()).unwrap().is_backed_up());
+    other.set_name(Some("Workbench".into())).unwrap();
+    let opened = Vault::open(&at("a"), Network::Practice, generate()).unwrap();
+    assert!(opened.is_backed_up() && other.is_backed_up());
+    assert_eq!(opened.name().as_deref(), Some("Workbench"));
 
     let words = Vault::restore(&at("b"), Network::Practice, &made.words(), generate()).unwrap();
     assert_eq!(words.vault.pubkey(), made.pubkey());

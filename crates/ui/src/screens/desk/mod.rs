@@ -1,5 +1,6 @@
 //! The Desk: the switch, what is in its way, offers, what happens now, and today's money.
 
+mod first;
 mod offers;
 mod side;
 
@@ -54,7 +55,11 @@ fn part(ui: &mut Ui, width: f32, add: impl FnOnce(&mut Ui)) {
 
 fn main_column(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     let look = look(ui.ctx());
-    switch(ui, &look, scene, state);
+    if first::is_due(scene, state) {
+        first::show(ui, scene, state);
+    } else {
+        switch(ui, &look, scene, state);
+    }
     ui.add_space(look.space.l);
     panel::section(ui, "Offers", |ui| offers::add(ui, scene));
     offers::show(ui, scene, state);

@@ -1,66 +1,57 @@
-//! The offers: what this machine sells, for how much, editable in place.
+//! The offers: what this machine sells and on which terms, each opened to be changed.
 
-use egui::{Align, Align2, Id, Layout, Ui, Vec2};
+use egui::{Align, Id, Layout, Ui};
 use engine::{
     Command,
     command::{OfferDraft, PaymentPolicy},
 };
 
-use super::super::market::{KINDS, Kind};
+use super::super::market::KINDS;
 use crate::{
     courier::Purpose,
+    deeds,
     icons::Icon,
     look::{Face, look},
     present::{Tone, desk::OfferRow, words},
     scene::{Act, Scene},
     state::State,
-    widgets::{self, Btn, badge, label, notice, panel},
+    widgets::{self, Btn, Field, badge, button, label, notice, panel},
 };
 
-/// The kinds that are not offered yet, one click each.
+/// The kinds that are not offered yet; each opens its terms.
 pub fn add(ui: &mut Ui, scene: &mut Scene<'_>) {
-    let offered = |kind: u16| scene.data.desk.offers.iter().any(|offer| offer.kind == kind);
-    let missing: Vec<&Kind> = KINDS.iter().filter(|kind| !offered(kind.kind)).collect();
-    if missing.is_empty() {
+    if deeds::missing(scene.view).next().is_none() {
         return;
     }
     let response = widgets::icon_button(ui, Icon::Plus, "Add offer", "");
     let mut chosen = None;
     egui::Popup::menu(&response).show(|ui| {
-        for kind in missing {
-            if ui.button(format!("{} for {}", kind.title, kind.price)).clicked() {
-                chosen = Some(kind);
+        for kind in deeds::missing(scene.view) {
+            if ui.button(kind.title).clicked() {
+                chosen = Some(kind.kind);
                 ui.close();
             }
         }
     });
     if let Some(kind) = chosen {
-        scene.act(offer_act(kind));
+        scene.act(Act::EditOffer(kind));
     }
-}
-
-/// Offers a kind at its usual price, paid before the work.
-fn offer_act(kind: &Kind) -> Act {
-    let payment = PaymentPolicy::Before;
-    let draft = OfferDraft { kind: kind.kind, price_msat: kind.price, payment };
-    Act::Send(Purpose::Offer(kind.kind), Command::OfferSet(draft))
 }
 
 pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     let offers = &scene.data.desk.offers;
-    if offers.is_empty() {
+    let new = state.desk.offer.as_ref().is_some_and(|form| form.is_new);
+    if offers.is_empty() && !new {
         panel::card(ui, |ui| {
             let lesson = "An offer is a kind of job with a price. Commands run in a sandbox, \
                           without network, within limits.";
             notice::empty(ui, Icon::Receipt, "Nothing is offered", lesson, |ui| {
                 let first = &KINDS[0];
-                let words = format!("Offer to {} for {}", first.title.to_lowercase(), first.price);
-                let busy = scene.courier.busy(&Purpose::Offer(first.kind)).is_some();
-                if ui.add(Btn::new(words).busy(busy)).clicked() {
-                    scene.acts.push(offer_act(first));
+                let words = format!("Offer to {}", first.title.to_lowercase());
+                if ui.add(Btn::new(words)).clicked() {
+                    scene.acts.push(Act::EditOffer(first.kind));
                 }
             });
-            scene.error_of(ui, state, &Purpose::Offer(KINDS[0].kind));
         });
         return;
     }
@@ -71,18 +62,31 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
             }
             offer_ui(ui, scene, state, offer);
         }
+        if new {
+            if !offers.is_empty() {
+                panel::rule(ui);
+            }
+            row(ui, |ui| terms(ui, scene, state, None));
+        }
+    });
+}
+
+fn row(ui: &mut Ui, add: impl FnOnce(&mut Ui)) {
+    let look = look(ui.ctx());
+    let frame = egui::Frame::new().inner_margin(look.margin(look.space.m, look.space.s));
+    frame.show(ui, |ui| {
+        ui.set_min_width(ui.available_width());
+        add(ui);
     });
 }
 
 fn offer_ui(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, offer: &OfferRow) {
     let look = look(ui.ctx());
-    let frame = egui::Frame::new().inner_margin(look.margin(look.space.m, look.space.s));
-    frame.show(ui, |ui| {
-        ui.set_min_width(ui.available_width());
+    row(ui, |ui| {
         ui.horizontal(|ui| {
             ui.vertical(|ui| {
-                let price_room = look.size.field_short * 2.0 + look.size.control;
-                ui.set_width((ui.available_width() - price_room).max(look.size.field_short));
+                let right = look.size.field_short * 1.75 + look.size.control;
+                ui.set_width((ui.available_width() - right).max(look.size.field_short));
                 ui.spacing_mut().item_spacing.y = 2.0;
                 ui.horizontal(|ui| {
                     label::strong(ui, &offer.name);
@@ -105,61 +109,96 @@ fn offer_ui(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, offer: &Offer
                 label::colored(ui, line, Face::Caption, look.color.muted);
             });
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                price(ui, scene, state, offer)
+                let remove = format!("Remove offer {}", offer.name);
+                if widgets::icon_button(ui, Icon::Cross, &remove, "").clicked() {
+                    scene.acts.push(deeds::remove(offer.kind));
+                }
+                let change = Btn::new("Change")
+                    .name(format!("Change offer {}", offer.name))
+                    .tooltip("Its price, and when it is paid");
+                if ui.add(change).clicked() {
+                    scene.acts.push(Act::EditOffer(offer.kind));
+                }
+                label::strong(ui, offer.price.to_string());
             });
         });
+        if state.desk.offer.as_ref().is_some_and(|form| form.kind == offer.kind) {
+            terms(ui, scene, state, Some(&offer.name));
+        }
         scene.error_of(ui, state, &Purpose::Offer(offer.kind));
     });
 }
 
-fn price(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, offer: &OfferRow) {
+/// What each way to be paid means for the one who sells.
+fn explain(payment: PaymentPolicy) -> &'static str {
+    match payment {
+        PaymentPolicy::Before => "No work starts before the invoice is paid.",
+        PaymentPolicy::After => {
+            "The result carries the invoice: who doesn't pay has it for nothing."
+        }
+    }
+}
+
+/// The terms of one offer: its price, when it is paid, and what sets or leaves them.
+fn terms(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, offered: Option<&str>) {
     let look = look(ui.ctx());
-    let purpose = Purpose::Offer(offer.kind);
-    let kept = words::edit_sat(offer.price);
-    let mut text = state.desk.prices.get(&offer.kind).cloned().unwrap_or_else(|| kept.clone());
-    let edited = text != kept;
-    let parsed = words::parse_sat(&text);
+    let Some(form) = &mut state.desk.offer else { return };
+    let purpose = Purpose::Offer(form.kind);
+    let parsed = words::parse_sat(&form.price);
+    let kind = KINDS.iter().find(|kind| kind.kind == form.kind);
+    ui.add_space(look.space.xs);
+    if offered.is_none() {
+        let title = kind.map_or("New offer", |kind| kind.title);
+        label::strong(ui, title);
+        label::colored(ui, format!("Kind {}", form.kind), Face::Caption, look.color.muted);
+    }
+    let mut entered = false;
+    ui.horizontal_top(|ui| {
+        let field = Field::new("Price").suffix("sat").width(look.size.field_short);
+        let field = field.fault(parsed.as_ref().err().cloned());
+        let response = field.show(ui, Id::unique("offer-price"), &mut form.price);
+        if !form.opened {
+            form.opened = true;
+            response.request_focus();
+        }
+        entered = response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+        ui.add_space(look.space.s);
+        ui.vertical(|ui| {
+            ui.spacing_mut().item_spacing.y = look.space.xs;
+            ui.set_max_width(look.size.field.min(ui.available_width()));
+            label::colored(ui, "Paid", Face::Caption, look.color.muted);
+            let all = [PaymentPolicy::Before, PaymentPolicy::After];
+            let all = all.map(|payment| (payment, words::paid_when(payment).to_owned()));
+            if let Some(payment) = button::segments(ui, "Paid", form.payment, &all) {
+                form.payment = payment;
+            }
+            label::caption(ui, explain(form.payment));
+        });
+    });
+    let draft = parsed.as_ref().ok().map(|price_msat| OfferDraft {
+        kind: form.kind,
+        price_msat: *price_msat,
+        payment: form.payment,
+    });
     let busy = scene.courier.busy(&purpose).is_some();
-    let remove = format!("Remove offer {}", offer.name);
-    if widgets::icon_button(ui, Icon::Cross, &remove, "").clicked() {
-        let command = Command::OfferRemove { kind: offer.kind };
-        scene.acts.push(Act::Send(purpose.clone(), command));
+    let mut close = false;
+    ui.horizontal(|ui| {
+        let price = parsed.as_ref().map_or_else(|_| String::new(), |price| format!(" for {price}"));
+        let words = if form.is_new { format!("Offer it{price}") } else { "Set terms".into() };
+        let set = Btn::new(words).primary().busy(busy).blocked(parsed.as_ref().err().cloned());
+        let set = ui.add(set.name(if form.is_new { "Offer it" } else { "Set terms" })).clicked();
+        if let Some(draft) = draft.filter(|_| set || entered) {
+            scene.act(Act::Send(purpose.clone(), Command::OfferSet(draft)));
+        }
+        close = ui.add(Btn::new("Never mind").quiet()).clicked();
+        if scene.data.desk.online {
+            label::caption(ui, "Announced at once");
+        }
+    });
+    if close {
+        state.desk.offer = None;
     }
-    let mut save = false;
-    if edited {
-        let button = Btn::new("Set price")
-            .primary()
-            .busy(busy)
-            .blocked(parsed.as_ref().err().cloned())
-            .name(format!("Set price of {}", offer.name));
-        save = ui.add(button).clicked();
-    }
-    let edit = egui::TextEdit::singleline(&mut text)
-        .id(Id::unique(("price", offer.kind)))
-        .desired_width(look.size.field_short)
-        .align(Align2::RIGHT_CENTER)
-        .char_limit(20)
-        .suffix(egui::RichText::new("sat").color(look.color.faint))
-        .min_size(Vec2::new(look.size.field_short, look.size.control));
-    let response = ui.add(edit).accessible_name(format!("Price of {} in sat", offer.name));
-    let entered = response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
-    if response.changed() {
-        state.desk.prices.insert(offer.kind, text.clone());
-    }
-    if ui.input(|input| input.key_pressed(egui::Key::Escape)) && response.lost_focus() {
-        state.desk.prices.remove(&offer.kind);
-    }
-    if (save || (entered && edited))
-        && let Ok(price_msat) = parsed
-    {
-        let payment = scene
-            .view
-            .provider
-            .offers
-            .iter()
-            .find(|known| known.kind == offer.kind)
-            .map_or(PaymentPolicy::Before, |known| known.payment);
-        let draft = OfferDraft { kind: offer.kind, price_msat, payment };
-        scene.act(Act::Send(purpose, Command::OfferSet(draft)));
+    if offered.is_none() {
+        scene.error_of(ui, state, &purpose);
     }
 }

@@ -1,6 +1,6 @@
 //! The side of the Desk: today's money, who may buy, our programs and the relays.
 
-use egui::{Align, Id, Layout, Ui};
+use egui::{Align, Id, Layout, Ui, Vec2};
 use engine::{
     Command,
     command::{DemandAnswer, DemandRisk},
@@ -91,8 +91,7 @@ fn rule(ui: &mut Ui, scene: &mut Scene<'_>, risk: DemandRisk, now: DemandAnswer)
     let (title, explain) = words::risk(risk);
     ui.spacing_mut().item_spacing.y = look.space.xs;
     label::text(ui, title).on_hover_text(explain);
-    let all = [DemandAnswer::Accept, DemandAnswer::Ask, DemandAnswer::Refuse]
-        .map(|answer| (answer, words::answer(answer).to_owned()));
+    let all = words::ANSWERS.map(|answer| (answer, words::answer(answer).to_owned()));
     let chosen = button::segments(ui, title, now, &all);
     if let Some(answer) = chosen {
         scene.act(Act::Send(Purpose::Demand, Command::DemandPolicySet { risk, answer }));
@@ -156,30 +155,31 @@ fn add_relay(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     });
 }
 
-/// A shape, a name, and its state; the detail below.
+/// A shape, a name, and its state on one line; the detail below the name.
 fn health_ui(ui: &mut Ui, health: &Health, right: impl FnOnce(&mut Ui)) {
     let look = look(ui.ctx());
-    ui.horizontal(|ui| {
-        ui.spacing_mut().item_spacing.x = look.space.s;
-        widgets::dot(ui, health.tone);
-        let room = (ui.available_width() - look.size.field_short).max(look.size.field_short / 2.0);
-        ui.vertical(|ui| {
-            ui.set_width(room);
-            ui.spacing_mut().item_spacing.y = 0.0;
+    ui.spacing_mut().item_spacing.y = 0.0;
+    let line = Vec2::new(ui.available_width(), look.size.control);
+    ui.allocate_ui_with_layout(line, Layout::right_to_left(Align::Center), |ui| {
+        ui.spacing_mut().item_spacing.x = look.space.xs;
+        right(ui);
+        label::colored(ui, health.state, Face::Caption, look.color.muted);
+        ui.add_space(look.space.xs);
+        ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+            ui.spacing_mut().item_spacing.x = look.space.s;
+            widgets::dot(ui, health.tone);
             let name = egui::RichText::new(&health.name)
                 .font(look.font(Face::Body))
                 .color(look.color.text);
             ui.add(egui::Label::new(name).truncate());
-            if let Some(detail) = &health.detail {
-                let text = egui::RichText::new(detail)
-                    .font(look.font(Face::Caption))
-                    .color(look.color.faint);
-                ui.add(egui::Label::new(text).wrap());
-            }
-        });
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            right(ui);
-            label::colored(ui, health.state, Face::Caption, look.color.muted);
         });
     });
+    if let Some(detail) = &health.detail {
+        ui.horizontal_top(|ui| {
+            ui.add_space(look.size.dot + 2.0 + look.space.s);
+            let text =
+                egui::RichText::new(detail).font(look.font(Face::Caption)).color(look.color.faint);
+            ui.add(egui::Label::new(text).wrap());
+        });
+    }
 }

@@ -1,12 +1,13 @@
 //! Buying a job: a form, what it may cost at most, and the jobs bought so far.
 
-use domain::{Msat, Sha256Hash};
+use domain::Msat;
 use egui::{Id, Ui};
 use engine::{
     Command,
     command::{JobDraft, JobInput},
 };
 
+use super::attach::{self, Attach};
 use crate::{
     actions::Subject,
     courier::Purpose,
@@ -28,9 +29,16 @@ pub struct Kind {
     pub title: &'static str,
     /// What an offer of it costs until the operator says otherwise.
     pub price: Msat,
-    pub input: &'static str,
-    pub hint: &'static str,
-    pub help: &'static str,
+    /// What is typed for it, where anything is.
+    pub text: Option<Text>,
+    pub attach: Attach,
+}
+
+/// The field for what is typed.
+pub struct Text {
+    label: &'static str,
+    hint: &'static str,
+    help: &'static str,
 }
 
 /// The kinds that run with no model.
@@ -39,31 +47,32 @@ pub const KINDS: [Kind; 3] = [
         kind: 5930,
         title: "Run a command",
         price: Msat::from_sat(2),
-        input: "Command",
-        hint: "uname -a",
-        help: "For a shell, in a sandbox without network. The result has output and exit code.",
+        text: Some(Text {
+            label: "Command",
+            hint: "uname -a",
+            help: "For a shell, in a sandbox without network. The result has output and exit code.",
+        }),
+        attach: Attach::FolderToo,
     },
     Kind {
-        kind: REPO_INDEX,
+        kind: 5931,
         title: "Index a repository",
         price: Msat::from_sat(3),
-        input: "Snapshot: its SHA-256 and size in bytes",
-        hint: "e3b0c442…7852b855 10240",
-        help: "pilothouse job submit --kind 5931 --path FOLDER packs a folder and sends it.",
+        text: None,
+        attach: Attach::Folder,
     },
     Kind {
         kind: 5000,
         title: "Extract text",
         price: Msat::from_sat(1),
-        input: "Document",
-        hint: "<h1>Title</h1><p>Text</p>",
-        help: "Pasted text; set media_type=text/html or text/markdown below where it is that.",
+        text: Some(Text {
+            label: "Document",
+            hint: "<h1>Title</h1><p>Text</p>",
+            help: "Pasted text, or an address. Of pasted HTML, say media_type=text/html below.",
+        }),
+        attach: Attach::File,
     },
 ];
-
-const REPO_INDEX: u16 = 5931;
-/// What a packed snapshot is (gzip-compressed tar).
-const SNAPSHOT_TYPE: &str = "application/gzip";
 
 pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     let look = look(ui.ctx());
@@ -97,6 +106,7 @@ fn column(ui: &mut Ui, width: f32, add: impl FnOnce(&mut Ui)) {
 #[derive(Debug, Default)]
 pub struct Faults {
     pub input: Option<String>,
+    pub attached: Option<String>,
     pub params: Option<String>,
     pub bid: Option<String>,
     pub max_fee: Option<String>,
@@ -115,7 +125,6 @@ pub fn draft(form: &mut BuyForm, keys: &mut KeyMaker) -> Result<JobDraft, Box<Fa
         bid => Ok(bid),
     });
     let max_fee = words::parse_sat(&form.max_fee);
-    let text = form.input.trim();
     let params = params(&form.params);
     let provider = match form.provider.trim() {
         "" => Ok(None),
@@ -130,22 +139,27 @@ pub fn draft(form: &mut BuyForm, keys: &mut KeyMaker) -> Result<JobDraft, Box<Fa
     if timeout.is_none() {
         faults.timeout = Some("Between 10 and 86,400 seconds.".into());
     }
-    let kind = KINDS.get(form.kind).unwrap_or(&KINDS[0]).kind;
-    let input = input(kind, text);
-    faults.input = input.as_ref().err().cloned();
+    let kind = KINDS.get(form.kind).unwrap_or(&KINDS[0]);
+    let attached = attach::input(&form.attached);
+    faults.attached = attached.as_ref().err().cloned();
+    let named = attached.as_ref().is_ok_and(Option::is_some);
+    let typed = typed(kind, form.input.trim(), named);
+    faults.input = typed.as_ref().err().cloned();
+    if kind.text.is_none() && attached == Ok(None) {
+        faults.attached = Some("Choose the folder to send.".into());
+    }
     if form.key.is_none() {
         form.key = keys.command();
     }
-    match (input, bid, max_fee, params, provider, timeout.zip(form.key.clone())) {
-        (
-            Ok(input),
-            Ok(bid_msat),
-            Ok(max_fee_msat),
-            Ok(params),
-            Ok(provider),
-            Some((timeout_secs, key)),
-        ) => {
-            let inputs = vec![input];
+    let inputs = match (typed, attached) {
+        (Ok(typed), Ok(attached)) => typed.into_iter().chain(attached).collect(),
+        _ => Vec::new(),
+    };
+    match (bid, max_fee, params, provider, timeout.zip(form.key.clone())) {
+        (Ok(bid_msat), Ok(max_fee_msat), Ok(params), Ok(provider), Some((timeout_secs, key)))
+            if !inputs.is_empty() =>
+        {
+            let kind = kind.kind;
             Ok(JobDraft {
                 key,
                 kind,
@@ -161,28 +175,24 @@ pub fn draft(form: &mut BuyForm, keys: &mut KeyMaker) -> Result<JobDraft, Box<Fa
     }
 }
 
-fn input(kind: u16, text: &str) -> Result<JobInput, String> {
-    if text.is_empty() {
-        return Err("Say what is to be done.".into());
+/// What was typed as an input; a file may stand in its place.
+fn typed(kind: &Kind, text: &str, attached: bool) -> Result<Option<JobInput>, String> {
+    match (&kind.text, text.is_empty(), kind.attach) {
+        (None, ..) => Ok(None),
+        (Some(_), true, Attach::File) if attached => Ok(None),
+        (Some(_), true, Attach::File) => Err("Paste a document, or choose a file.".into()),
+        (Some(_), true, _) => Err("Say what is to be done.".into()),
+        (Some(_), false, Attach::File) if attached => {
+            Err("Send the file or the text, not both.".into())
+        }
+        (Some(_), false, _) => {
+            let address = ["https://", "http://"].iter().any(|start| text.starts_with(start));
+            if address && !text.contains(char::is_whitespace) {
+                return Ok(Some(JobInput::Url { url: text.to_owned() }));
+            }
+            Ok(Some(JobInput::Text { text: text.to_owned() }))
+        }
     }
-    if kind == REPO_INDEX {
-        return snapshot(text).ok_or_else(|| {
-            "Write the snapshot's 64 hexadecimal digits, a space, and its size in bytes.".into()
-        });
-    }
-    let address = ["https://", "http://"].iter().any(|start| text.starts_with(start));
-    if address && !text.contains(char::is_whitespace) {
-        return Ok(JobInput::Url { url: text.to_owned() });
-    }
-    Ok(JobInput::Text { text: text.to_owned() })
-}
-
-/// `HASH BYTES` of a packed folder.
-fn snapshot(text: &str) -> Option<JobInput> {
-    let (hash, len) = text.split_once(char::is_whitespace)?;
-    let sha256: Sha256Hash = hash.to_lowercase().parse().ok()?;
-    let len = len.trim().replace([',', '_'], "").parse().ok().filter(|len| *len > 0)?;
-    Some(JobInput::Blob { sha256, len, media_type: SNAPSHOT_TYPE.into() })
 }
 
 /// `name=value`, one per line.
@@ -213,13 +223,14 @@ fn form(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
         if let Some(kind) = button::segments(ui, "Kind", form.kind, &all) {
             form.kind = kind;
             form.key = None;
+            form.tried = false;
         }
         let checked = draft(form, scene.keys);
         let faults = match &checked {
             Err(faults) if form.tried => faults,
             _ => &Faults::default(),
         };
-        let changed = fields(ui, form, faults);
+        let changed = fields(ui, scene, form, faults);
         if changed {
             form.key = None;
         }
@@ -240,7 +251,9 @@ fn form(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
         });
         let busy = scene.courier.busy(&purpose).is_some();
         let words = sum.map_or("Buy job".into(), |(bid, _)| format!("Buy job for at most {bid}"));
-        let submit = ui.add(Btn::new(words).primary().full_width().busy(busy).name("Submit job"));
+        let packing = scene.courier.packing().map(|_| "It is still being packed.".to_owned());
+        let submit = Btn::new(words).primary().full_width().busy(busy).blocked(packing);
+        let submit = ui.add(submit.name("Submit job"));
         if submit.clicked() {
             form.tried = true;
             if let Ok(draft) = checked {
@@ -257,17 +270,22 @@ fn most(form: &BuyForm) -> Option<(Msat, Msat)> {
 }
 
 /// The fields; answers whether anything was changed.
-fn fields(ui: &mut Ui, form: &mut BuyForm, faults: &Faults) -> bool {
+fn fields(ui: &mut Ui, scene: &mut Scene<'_>, form: &mut BuyForm, faults: &Faults) -> bool {
     let look = look(ui.ctx());
     let kind = KINDS.get(form.kind).unwrap_or(&KINDS[0]);
-    let mut changed = Field::new(kind.input)
-        .hint(kind.hint)
-        .help(kind.help)
-        .fault(faults.input.clone())
-        .rows(3)
-        .mono()
-        .show(ui, Id::unique("buy-input"), &mut form.input)
-        .changed();
+    let mut changed = false;
+    if let Some(text) = &kind.text {
+        changed = Field::new(text.label)
+            .hint(text.hint)
+            .help(text.help)
+            .fault(faults.input.clone())
+            .rows(3)
+            .mono()
+            .show(ui, Id::unique("buy-input"), &mut form.input)
+            .changed();
+    }
+    let fault = faults.attached.as_deref();
+    changed |= attach::show(ui, scene, &mut form.attached, kind.attach, fault);
     ui.horizontal_top(|ui| {
         let third = (ui.available_width() - 2.0 * look.space.s) / 3.0;
         let mut small = |ui: &mut Ui, field: Field<'_>, id: &str, text: &mut String| {
@@ -360,13 +378,38 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_is_named_by_hash_and_size() {
-        let hash = Sha256Hash::of(b"folder");
-        let mut form = BuyForm { kind: 1, input: format!("{hash} 10,240"), ..BuyForm::default() };
-        let blob = JobInput::Blob { sha256: hash, len: 10_240, media_type: SNAPSHOT_TYPE.into() };
+    fn a_packed_folder_is_sent_alone_or_beside_a_command() {
+        let blob = JobInput::Blob {
+            sha256: domain::Sha256Hash::of(b"folder"),
+            len: 10_240,
+            media_type: "application/gzip".into(),
+        };
+        let packed = engine::port::Packed {
+            input: blob.clone(),
+            files: 3,
+            left_out: Vec::new(),
+            left_out_count: 0,
+        };
+        let attached = || crate::state::Attached {
+            path: "/a/project".into(),
+            outcome: Some(("/a/project".into(), Ok(packed.clone()))),
+        };
+        let mut form = BuyForm { kind: 1, attached: attached(), ..BuyForm::default() };
+        assert_eq!(draft(&mut form, &mut keys()).unwrap().inputs, std::slice::from_ref(&blob));
+        form = BuyForm { input: "make".into(), attached: attached(), ..BuyForm::default() };
+        let command = JobInput::Text { text: "make".into() };
+        assert_eq!(draft(&mut form, &mut keys()).unwrap().inputs, [command, blob.clone()]);
+        // A document is a text or a file.
+        form.kind = 2;
+        assert!(draft(&mut form, &mut keys()).unwrap_err().input.is_some());
+        form.input.clear();
         assert_eq!(draft(&mut form, &mut keys()).unwrap().inputs, [blob]);
-        form.input = "./project".into();
-        assert!(draft(&mut form, &mut keys()).unwrap_err().input.unwrap().contains("64"));
+        // Another path than the one that was packed is another folder.
+        form.attached.path = "/another".into();
+        assert!(draft(&mut form, &mut keys()).unwrap_err().attached.unwrap().contains("Pack"));
+        form.attached.path.clear();
+        form.kind = 1;
+        assert!(draft(&mut form, &mut keys()).unwrap_err().attached.unwrap().contains("Choose"));
     }
 
     #[test]
@@ -377,11 +420,13 @@ mod tests {
             provider: "bob".into(),
             timeout: "1".into(),
             params: "nonsense".into(),
+            attached: crate::state::Attached { path: "x".into(), outcome: None },
             ..BuyForm::default()
         };
         let faults = draft(&mut form, &mut keys()).unwrap_err();
         let all = [
             faults.input,
+            faults.attached,
             faults.params,
             faults.bid,
             faults.max_fee,

@@ -1,5 +1,6 @@
 //! The Market: jobs that wait for the operator, running, over, and the form that buys one.
 
+pub mod attach;
 mod buy;
 mod inbox;
 
@@ -170,7 +171,7 @@ fn history(ui: &mut Ui, look: &Look, scene: &mut Scene<'_>, state: &mut State) {
                     None => tail(ui, look, scene),
                 }
             });
-        if shown.at_end {
+        if shown.at_end && scene.courier.jobs.failed().is_none() {
             scene.courier.jobs.more(&*port);
         }
         state.list = rows.iter().map(|row| Subject::Job(row.request_id)).collect();

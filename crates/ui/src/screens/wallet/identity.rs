@@ -2,14 +2,17 @@
 
 use egui::{Align, Rect, Sense, Ui, Vec2, WidgetInfo, pos2};
 
+use engine::port::MACHINE_NAME_CHARS;
+
 use crate::{
     actions::ActionId,
+    courier::Purpose,
     icons::Icon,
     look::{Face, look},
     present::wallet,
     scene::{Act, Scene},
     state::{State, WordsState},
-    widgets::{Btn, facts, label, notice},
+    widgets::{Btn, Field, facts, label, notice},
 };
 
 pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
@@ -31,12 +34,54 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
         scene.copy(label, text);
     }
     ui.add_space(look.space.m);
+    name(ui, scene, state);
+    ui.add_space(look.space.m);
     label::colored(ui, "Recovery words", Face::CaptionStrong, look.color.faint);
     words(ui, scene, state);
 }
 
+/// The field for what the operator calls this machine, and what keeps it.
+pub fn name(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
+    let look = look(ui.ctx());
+    let kept = scene.view.identity.as_ref().and_then(|known| known.name.clone());
+    let kept = kept.unwrap_or_default();
+    let mut typed = state.name.clone().unwrap_or_else(|| kept.clone());
+    let long = typed.trim().chars().count() > MACHINE_NAME_CHARS;
+    let fault = long.then(|| format!("At most {MACHINE_NAME_CHARS} characters."));
+    let button = look.size.field_short;
+    let mut save = false;
+    ui.horizontal_top(|ui| {
+        let width = (ui.available_width() - button - look.space.s).min(look.size.field);
+        let field = Field::new("Name of this machine").hint("Workbench").width(width);
+        let field = field.help("Only this desk shows it.").fault(fault.clone());
+        let response = field.show(ui, ui.scope_id().with("machine-name"), &mut typed);
+        if std::mem::take(&mut state.focus_name) {
+            response.request_focus();
+        }
+        if response.changed() {
+            state.name = Some(typed.clone());
+        }
+        save = response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
+        let same = typed.trim() == kept;
+        ui.vertical(|ui| {
+            // The button stands on the line of the field, below its label.
+            ui.add_space(look.text.caption + look.space.s);
+            let why = fault.or_else(|| same.then(|| "This is its name already.".to_owned()));
+            let busy = scene.courier.busy(&Purpose::Name).is_some();
+            save |= ui.add(Btn::new("Keep name").blocked(why).busy(busy)).clicked();
+        });
+        save &= !same && !long;
+    });
+    if save {
+        scene.act(Act::Name(typed));
+    }
+    scene.error_of(ui, state, &Purpose::Name);
+}
+
 fn words(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     let look = look(ui.ctx());
+    let written = scene.view.identity.as_ref().is_some_and(|identity| identity.backed_up);
+    scene.error_of(ui, state, &Purpose::Written);
     match &mut state.words {
         WordsState::Hidden => {
             label::muted(
@@ -62,8 +107,16 @@ fn words(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
             grid(ui, words, *shown);
             ui.add_space(look.space.xs);
             let mut hide = false;
-            ui.horizontal(|ui| {
+            ui.horizontal_wrapped(|ui| {
                 if *shown {
+                    if !written {
+                        let id = ActionId::WordsWritten;
+                        let busy = scene.courier.busy(&Purpose::Written).is_some();
+                        let done = Btn::new("I have written them down").primary().busy(busy);
+                        if ui.add(done.tooltip(id.action().tooltip)).clicked() {
+                            scene.acts.push(Act::Run(id));
+                        }
+                    }
                     hide = ui.add(Btn::new("Hide the words").icon(Icon::EyeOff)).clicked();
                 } else if ui.add(Btn::new("Uncover").primary().icon(Icon::Eye)).clicked() {
                     *shown = true;
