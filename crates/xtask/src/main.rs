@@ -54,7 +54,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
     },
-    /// What takes longer than CI may: more random histories, longer runs.
+    /// The long run: two real desks trade while processes are killed by chance (`--minutes N`).
     Soak {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<String>,
