@@ -126,14 +126,23 @@ async fn killed_between_payments_it_comes_back_with_every_block_and_channel() {
     desk.stop().await;
 }
 
-/// Each step is a commit, or what follows it: the first six are in the start (first blocks, the
-/// counterparty's coins, their block), the others in the desk's joining (its note, the opening, the
-/// funding, its blocks).
+/// A step is before or after a commit of the chain or of the counterparty's node: about fifty are
+/// in the start, the others in the desk's joining and its first payment.
 #[cfg(debug_assertions)]
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_step_of_the_first_minutes_the_next_start_goes_on() {
-    const STEPS: [u32; 7] = [2, 4, 6, 7, 8, 10, 11];
-    for step in STEPS {
+    killed_at([2, 5, 11, 23, 37, 52, 60, 68, 76, 84]).await;
+}
+
+#[cfg(debug_assertions)]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: every step"]
+async fn killed_at_each_step_of_the_first_minutes_the_next_start_goes_on() {
+    killed_at(1..=90).await;
+}
+
+async fn killed_at(steps: impl IntoIterator<Item = u32>) {
+    for step in steps {
         let dir = tempfile::tempdir().unwrap();
         let mut process = Process::spawn(dir.path(), Some(step));
         let mut desk = None;

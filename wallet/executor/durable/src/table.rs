@@ -12,7 +12,7 @@ use std::{
     future::{Future, ready},
     path::Path,
     pin::Pin,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     wake: Condvar,
     table: Mutex<KeyValues>,
+    /// A fault point of tests.
+    at_commit: OnceLock<fn()>,
 }
 
 #[derive(Default)]
@@ -186,9 +188,17 @@ impl Shared {
         }
     }
 
+    fn fault_point(&self) {
+        if let Some(step) = self.at_commit.get() {
+            step();
+        }
+    }
+
     fn run(&self, on_disk: &watch::Sender<Progress>) {
         while let Some((batch, upto)) = self.next_batch() {
+            self.fault_point();
             let written = self.table().apply(batch.iter().map(|(k, v)| (k, v.as_deref())));
+            self.fault_point();
             let mut state = self.state();
             match written {
                 Ok(()) => {
@@ -214,6 +224,7 @@ impl DurableStore {
             state: Mutex::new(State { building: true, ..State::default() }),
             wake: Condvar::new(),
             table: Mutex::new(KeyValues::open(&dir.join(FILE_NAME))?),
+            at_commit: OnceLock::new(),
         });
         let (progress, on_disk) = watch::channel(Progress::default());
         let writing = Arc::clone(&shared);
@@ -223,6 +234,11 @@ impl DurableStore {
             .map_err(StorageError::from)?;
         let gate = Gate { shared: Arc::clone(&shared), on_disk };
         Ok((Self { shared, writer: Some(writer) }, gate))
+    }
+
+    /// Calls `step` before and after each commit: a fault point, where a test ends the process.
+    pub fn at_commit(&self, step: fn()) {
+        let _set_once = self.shared.at_commit.set(step);
     }
 }
 
@@ -357,6 +373,21 @@ mod tests {
         put(&store, MONITORS, "1", 1);
         timeout(LONGEST_OPEN * 3, gate.pass()).await.unwrap().unwrap();
         assert_eq!(on_disk(dir.path(), MONITORS, "1"), Some(1));
+    }
+
+    #[test]
+    fn after_a_moment_that_was_lost_none_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, gate) = DurableStore::open(dir.path()).unwrap();
+        gate.built();
+        put(&store, MONITORS, "1", 1);
+        store.shared.state().failed = Some("the disk is full".into());
+        put(&store, "", CHANNEL_MANAGER_PERSISTENCE_KEY, 1);
+        put(&store, "payments", "p", 1);
+        assert_eq!(get(&store, "payments", "p"), Some(1), "the node lives until it is ended");
+        drop(store);
+        assert_eq!(on_disk(dir.path(), "payments", "p"), None);
+        assert_eq!(on_disk(dir.path(), MONITORS, "1"), None);
     }
 
     #[test]

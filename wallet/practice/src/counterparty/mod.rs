@@ -45,6 +45,8 @@ pub const FORWARDING_CLTV_DELTA: u16 = 72;
 pub const CHANNEL_SAT: u64 = 10_000_000;
 const EVENTS_KEPT: usize = 1_024;
 const RECONNECT_EVERY: Duration = Duration::from_millis(500);
+/// How long the end waits for the last write.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum CounterpartyError {
@@ -312,6 +314,9 @@ impl Counterparty {
             Ok(Ok(()) | Err(NodeError::NotRunning)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the counterparty did not stop in order"),
             Err(error) => tracing::warn!(%error, "the counterparty did not stop in order"),
+        }
+        if !matches!(tokio::time::timeout(WRITTEN_WITHIN, self.gate.pass()).await, Ok(Ok(()))) {
+            tracing::warn!("the counterparty's last state was not written in time");
         }
     }
 }

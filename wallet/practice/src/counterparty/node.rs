@@ -69,6 +69,7 @@ impl NodeSetup {
         let io = |source| CounterpartyError::Io { path: path.clone(), source };
         std::fs::create_dir_all(&self.dir).map_err(io)?;
         let (store, gate) = DurableStore::open(&self.dir)?;
+        store.at_commit(host::faults::step);
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let chain = local(self.rpc_port).to_string();
         let to_chain = Relay::start(chain, Held::Caller, gate.clone());
