@@ -14,7 +14,8 @@ use crate::{
     programs::{kill, until},
 };
 
-const JOB_SECS: u32 = 45;
+/// Time for a restart in the middle; an unpaid invoice stays open for as long, and a grace.
+const JOB_SECS: u32 = 30;
 const OVER_SECS: u64 = 100;
 /// Longer than an unpaid invoice stays open: the job's time and the provider's grace.
 const REACHED_WITHIN: Duration = Duration::from_secs(150);

@@ -109,7 +109,7 @@ pub enum Direction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentState {
-    /// Intent is logged; the backend was not asked yet or did not answer yet.
+    /// Intent is logged; the backend was not asked yet, did not answer yet, or is asked again soon.
     Requested,
     Pending,
     Settled,
