@@ -197,8 +197,13 @@ async fn look_up<B: Backend>(
 ) {
     let mut pause = FIRST_PAUSE;
     loop {
-        let sending = house.sending.lock().await;
-        if let Ok(found) = house.with(move |backend| backend.look_up(&payment_hash)).await {
+        let look = || house.with(move |backend: &B| backend.look_up(&payment_hash));
+        let (mut found, mut no_sends) = (look().await, None);
+        if let Ok(Found::Failed { .. }) = found {
+            no_sends = Some(house.sending.lock().await);
+            found = look().await;
+        }
+        if let Ok(found) = found {
             let found = with_preimage(house, &key, payment_hash, found);
             let known = found != Found::Nothing;
             let fact = Fact::LookedUp { key: key.clone(), found };
@@ -208,7 +213,7 @@ async fn look_up<B: Backend>(
             }
             report(house, Delivery::new(Input::Fact(fact))).await;
         }
-        drop(sending);
+        drop(no_sends);
         rest(&mut pause).await;
     }
 }
