@@ -16,7 +16,7 @@ const BASE_SEED: u64 = 20_261_120;
 const THREADS: usize = 2;
 
 /// What must come about among many histories.
-const REACHED: [&str; 38] = [
+const REACHED: [&str; 41] = [
     "job.received",
     "job.refused",
     "job.accepted",
@@ -55,6 +55,9 @@ const REACHED: [&str; 38] = [
     "payment.requested",
     "payment.refused",
     "provider.withdrawn",
+    "effect.given_up",
+    "effect.tried_again",
+    "effect.dropped",
 ];
 
 fn number(name: &str, default: u64) -> u64 {

@@ -13,7 +13,7 @@ use std::{collections::HashSet, future::Future, pin::Pin, sync::Arc, time::Durat
 use crate::{
     condition::Condition,
     process::Inner,
-    status::{job_json, payment_json, status_json},
+    status::{dead_letters_json, job_json, payment_json, status_json},
     submit::Submission,
 };
 
@@ -48,6 +48,7 @@ impl Control {
             "wallet.history" => self.history(parse(params)?).await,
             "wallet.pay" => self.pay(parse(params)?).await,
             "provider.refund" => self.refund(parse(params)?).await,
+            "events.dead" => Ok(dead_letters_json(&self.view())),
             "receipts.list" => self.receipts().await,
             "identity.words_written" => {
                 to_json(&self.desk.change_identity(crate::identity::words_written).await?)

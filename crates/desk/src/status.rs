@@ -2,7 +2,7 @@
 
 use engine::{
     View,
-    view::{JobView, LogRow, PaymentView},
+    view::{DeadLetterView, JobView, LogRow, PaymentView},
 };
 use serde_json::{Value, json};
 
@@ -53,6 +53,16 @@ pub fn status_json(view: &View) -> Value {
             "dead_letters": view.log.dead_letters,
         },
     })
+}
+
+/// What was given up, newest first.
+pub fn dead_letters_json(view: &View) -> Value {
+    let letter = |letter: &DeadLetterView| {
+        let mut out = serde_json::to_value(letter).unwrap_or_default();
+        out["at"] = json!(letter.at.to_rfc3339());
+        out
+    };
+    json!({ "dead": view.dead_letters.iter().map(letter).collect::<Vec<_>>() })
 }
 
 /// One job; times twice where programs subtract them.

@@ -1,6 +1,6 @@
 //! Commands: everything the operator (desk, palette, command line, later agents) can ask for.
 
-use domain::{IdempotencyKey, Msat, RequestId};
+use domain::{EffectId, IdempotencyKey, Msat, RequestId};
 pub use nip90::{DemandAnswer, DemandRisk, JobDraft, JobInput, OfferDraft, PaymentPolicy};
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,14 @@ pub enum Command {
         max_fee_msat: Msat,
     },
     WalletRefresh,
+    /// Does an effect again that an adapter gave up on.
+    EffectRetry {
+        effect: EffectId,
+    },
+    /// Leaves an effect undone that an adapter gave up on.
+    EffectDrop {
+        effect: EffectId,
+    },
     RelayAdd {
         url: String,
     },

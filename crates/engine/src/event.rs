@@ -98,6 +98,9 @@ domain::events! {
         "payment.requested" 1 => PaymentRequested(PaymentRequested);
         "payment.refused" 1 => PaymentRefused(PaymentRefused);
         "payment.changed" 1 => PaymentChanged(PaymentChanged);
+        "effect.given_up" 1 => GivenUp(GivenUp);
+        "effect.tried_again" 1 => TriedAgain(TriedAgain);
+        "effect.dropped" 1 => Dropped(Dropped);
     }
 }
 
@@ -201,4 +204,26 @@ pub struct PaymentChanged {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<u64>,
     pub noticed_at: Timestamp,
+}
+
+/// An adapter tried as long as its class allows; the effect is kept for the operator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GivenUp {
+    pub effect: domain::EffectId,
+    pub what: crate::effect::Effect,
+    pub tries: u32,
+    pub why: String,
+}
+
+/// The operator had it released anew, by this event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TriedAgain {
+    pub effect: domain::EffectId,
+}
+
+/// It is left undone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Dropped {
+    pub effect: domain::EffectId,
+    pub why: String,
 }

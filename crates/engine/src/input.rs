@@ -11,6 +11,7 @@ use wallet::wire;
 
 use crate::{
     command::Command,
+    effect::Effect,
     event::{Identity, ServiceChanged},
     view::{RelayState, WalletState},
 };
@@ -52,10 +53,23 @@ pub enum Fact {
     WalletRechecked,
     Service(ServiceChanged),
     Wallet(WalletFact),
+    /// An adapter could not do an effect, and won't try again by itself.
+    GaveUp {
+        effect: EffectId,
+        gave_up: Box<GaveUp>,
+    },
     Provider(ProviderInput),
     Buyer(BuyerInput),
     /// A second has gone by.
     Tick,
+}
+
+/// What was not done, and why.
+#[derive(Clone, Debug)]
+pub struct GaveUp {
+    pub what: Effect,
+    pub tries: u32,
+    pub why: String,
 }
 
 /// What the executor said.
@@ -73,6 +87,11 @@ pub enum WalletFact {
     Refused {
         key: IdempotencyKey,
         error: domain::ErrorBody,
+    },
+    /// It was asked to pay again and again and says nothing that holds: money may have moved.
+    Unanswered {
+        key: IdempotencyKey,
+        why: String,
     },
 }
 

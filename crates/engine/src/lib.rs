@@ -4,6 +4,7 @@ pub mod command;
 pub mod effect;
 pub mod event;
 pub mod input;
+mod letters;
 pub mod port;
 mod present;
 mod rows;
@@ -18,7 +19,7 @@ mod wallet_mirror;
 pub use command::{Command, Reply};
 pub use effect::{ADAPTERS, Effect, WalletEffect};
 pub use event::Event;
-pub use input::{Fact, Input, WalletFact};
+pub use input::{Fact, GaveUp, Input, WalletFact};
 pub use port::DeskPort;
 pub use present::{LogPosition, view_of};
 pub use rows::{Row, project, table};
@@ -26,4 +27,4 @@ pub use state::State;
 pub use view::{Answer, Query, View};
 
 /// Names the shape of [`State`] in snapshots; change it with the shape.
-pub const SNAPSHOT_SCHEMA: &str = "desk-2";
+pub const SNAPSHOT_SCHEMA: &str = "desk-3";

@@ -1,16 +1,18 @@
 //! From the state to the view: what screens and the command line read.
 
-use domain::{EventData, Msat, Recorded, Timestamp};
+use domain::{EventData, Msat, Recorded, Timestamp, machine::Effect as _};
 use std::sync::Arc;
 use wallet::wire;
 
 use crate::{
     event::Event,
+    letters::{self, Letter},
     state::State,
     timeline::JobKey,
     view::{
-        IdentityView, JobRole, JobView, LogRow, LogView, OfferView, PaymentView, ProofSource,
-        Proofs, ProviderView, ReceiptRow, RefundView, RelayView, ServiceView, View, WalletView,
+        DeadLetterView, IdentityView, JobRole, JobView, LogRow, LogView, OfferView, PaymentView,
+        ProofSource, Proofs, ProviderView, ReceiptRow, RefundView, RelayView, ServiceView, View,
+        WalletView,
     },
     wallet_facts::job_of,
 };
@@ -59,8 +61,9 @@ pub fn view_of(state: &State, log: &LogPosition<'_>, now: Timestamp) -> View {
             last: log.last.map(|event| row(log.events, event)),
             checkpoint_at: log.checkpoint.map(|(_, at)| at),
             checkpoint_size: log.checkpoint.map(|(size, _)| size),
-            dead_letters: 0,
+            dead_letters: u32::try_from(state.letters.len()).unwrap_or(u32::MAX),
         },
+        dead_letters: dead_letters(state),
         services: state
             .services
             .values()
@@ -76,6 +79,25 @@ pub fn view_of(state: &State, log: &LogPosition<'_>, now: Timestamp) -> View {
         reserved_msat: state.buyer.reserved_msat(),
         wallet_cursor: state.wallet.cursor,
     }
+}
+
+fn dead_letters(state: &State) -> Vec<DeadLetterView> {
+    let view = |(effect, letter): (&domain::EffectId, &Letter)| {
+        let (what, job) = letters::in_words(&letter.what);
+        DeadLetterView {
+            effect: effect.clone(),
+            adapter: letter.what.adapter(),
+            what,
+            job,
+            tries: letter.tries,
+            why: letter.why.clone(),
+            at: letter.at,
+        }
+    };
+    let mut dead: Vec<_> = state.letters.iter().map(view).collect();
+    dead.sort_by_key(|letter| std::cmp::Reverse(letter.at));
+    dead.truncate(LIST);
+    dead
 }
 
 fn row(position: u64, event: &Recorded<Event>) -> LogRow {

@@ -20,6 +20,7 @@ use crate::{
         ServiceChanged, Started,
     },
     input::{Fact, Input},
+    letters::DeadLetters,
     timeline::{JobKey, Timelines},
     totals::Totals,
     view::RelayState,
@@ -59,6 +60,7 @@ pub struct State {
     pub config: provider::Config,
     pub buyer_config: buyer::Config,
     pub blob_server: Option<String>,
+    pub letters: DeadLetters,
 }
 
 pub(crate) type EngineStep = Step<State>;
@@ -132,6 +134,9 @@ impl State {
             }
             DeskEvent::ServiceChanged(changed) => {
                 self.services.insert(changed.name.clone(), changed.clone());
+            }
+            DeskEvent::GivenUp(_) | DeskEvent::TriedAgain(_) | DeskEvent::Dropped(_) => {
+                self.letters.apply(event, at);
             }
             DeskEvent::Unknown(_) => {}
             wallet_event => self.wallet.apply(wallet_event, at),
@@ -259,6 +264,8 @@ impl State {
                 self.pay(key, bolt11, *max_fee_msat, now)
             }
             Command::WalletRefresh => Step::reply(Reply::Done),
+            Command::EffectRetry { effect } => self.try_again(effect),
+            Command::EffectDrop { effect } => self.drop_letter(effect, now),
             Command::RelayAdd { url } => self.add_relay(url),
             Command::RelayRemove { url } => self.remove_relay(url),
         }
@@ -290,6 +297,7 @@ impl State {
             Fact::WalletRechecked => self.wallet_rechecked(now),
             Fact::Service(changed) => self.service_changed(changed),
             Fact::Wallet(fact) => self.wallet_fact(fact, now),
+            Fact::GaveUp { effect, gave_up } => self.gave_up(effect, gave_up, now),
             Fact::Provider(input) => self.provider(input, now),
             Fact::Buyer(input) => self.buyer(input, now),
             Fact::Tick => {

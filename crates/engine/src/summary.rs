@@ -56,6 +56,19 @@ fn known(type_name: &str, data: &Value) -> Option<String> {
             let kinds = data["kinds"].as_array()?.iter().map(Value::to_string);
             format!("Announced kinds {}", kinds.collect::<Vec<_>>().join(", "))
         }
+        "effect.given_up" => {
+            format!("Given up after {} tries: {}", data["tries"], data["why"].as_str()?)
+        }
+        "effect.tried_again" => format!("Tried again: {}", text("effect")),
+        "effect.dropped" => format!("Left undone: {}", text("effect")),
+        _ => return trade(type_name, data),
+    })
+}
+
+/// What happened to jobs, sold and bought.
+fn trade(type_name: &str, data: &Value) -> Option<String> {
+    let text = |name: &str| data[name].as_str().unwrap_or("unknown").to_owned();
+    Some(match type_name {
         "job.received" => format!("Request for kind {}, {}", data["kind"], text("risk")),
         "job.accepted" => format!(
             "Accepted for {}, paid {}",

@@ -1,8 +1,8 @@
 //! What a screen may read: a bounded fold of the log. Older things are asked for by page.
 
 use domain::{
-    ErrorBody, EventHash, IdempotencyKey, Msat, Network, PaymentHash, Preimage, Pubkey, RequestId,
-    Sha256Hash, StreamId, Timestamp,
+    EffectId, ErrorBody, EventHash, IdempotencyKey, Msat, Network, PaymentHash, Preimage, Pubkey,
+    RequestId, Sha256Hash, StreamId, Timestamp,
 };
 pub use nip90::{Blocker, ProviderState};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,8 @@ pub struct View {
     pub payments: Vec<Arc<PaymentView>>,
     pub receipts: Vec<Arc<ReceiptRow>>,
     pub log: LogView,
+    /// What adapters gave up on, newest first.
+    pub dead_letters: Vec<DeadLetterView>,
     /// Our own programs (executor, practice network): what runs and what does not.
     pub services: Vec<ServiceView>,
     pub earned_today_msat: Msat,
@@ -232,6 +234,19 @@ pub struct LogView {
     pub checkpoint_at: Option<Timestamp>,
     pub checkpoint_size: Option<u64>,
     pub dead_letters: u32,
+}
+
+/// An effect that was given up, until the operator tries it again or drops it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DeadLetterView {
+    pub effect: EffectId,
+    pub adapter: &'static str,
+    /// What is to be done, in words.
+    pub what: String,
+    pub job: Option<RequestId>,
+    pub tries: u32,
+    pub why: String,
+    pub at: Timestamp,
 }
 
 /// One row of the activity list.

@@ -56,6 +56,7 @@ impl State {
             WalletFact::Notice(notice) => self.notice(notice, now),
             WalletFact::Accepted(payment) => self.payment_changed(payment, None, now),
             WalletFact::Refused { key, error } => self.payment_refused(key, error, now),
+            WalletFact::Unanswered { key, why } => self.unanswered(key, why, now),
         }
     }
 
@@ -238,7 +239,37 @@ impl State {
         self.provider(&input, now)
     }
 
-    fn payment_refused(
+    /// A payment that the executor does not answer for is unknown, until it does.
+    fn unanswered(&self, key: &IdempotencyKey, why: &str, now: Timestamp) -> EngineStep {
+        let asked = |payment: &&wire::Payment| {
+            payment.direction == Direction::Out && payment.state == PaymentState::Requested
+        };
+        if let Some(payment) = self.wallet.payment(key).filter(asked) {
+            let payment = wire::Payment {
+                state: PaymentState::Unknown,
+                detail: Some(why.to_owned()),
+                updated_at: now,
+                ..payment.clone()
+            };
+            return self.payment_changed(&payment, None, now);
+        }
+        match Owner::of(key) {
+            Owner::Bought(request_id) => {
+                match self.buyer.job(&request_id).and_then(|job| job.payment_hash) {
+                    Some(payment_hash) => {
+                        self.buyer(&BuyerInput::PayUnknown { request_id, payment_hash }, now)
+                    }
+                    None => Step::nothing(),
+                }
+            }
+            Owner::Refund(request_id, attempt) => {
+                self.provider(&ProviderInput::RefundUnknown { request_id, attempt }, now)
+            }
+            Owner::Sold(_) | Owner::Operator => Step::nothing(),
+        }
+    }
+
+    pub(crate) fn payment_refused(
         &self,
         key: &IdempotencyKey,
         error: &ErrorBody,

@@ -41,6 +41,9 @@ const KEEP_HASH_SECS: u64 = 24 * 3_600;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct UsedInvoice {
     request_id: RequestId,
+    amount_msat: Msat,
+    /// The wallet proved that it was paid.
+    is_paid: bool,
     keep_until: Timestamp,
 }
 
@@ -141,8 +144,18 @@ impl Buyer {
                     self.by_hash.retain(|_, used| used.keep_until > place.at);
                 }
                 let keep_until = paying.expires_at.plus_secs(KEEP_HASH_SECS);
-                let used = UsedInvoice { request_id: id, keep_until };
+                let used = UsedInvoice {
+                    request_id: id,
+                    amount_msat: paying.amount_msat,
+                    is_paid: false,
+                    keep_until,
+                };
                 self.by_hash.insert(paying.payment_hash, used);
+            }
+            BuyerEvent::Paid(paid) => {
+                if let Some(used) = self.by_hash.get_mut(&paid.payment_hash) {
+                    used.is_paid = true;
+                }
             }
             _ => {}
         }
@@ -233,6 +246,11 @@ impl Buyer {
 
     fn job_of_payment(&self, hash: &PaymentHash) -> Option<RequestId> {
         self.by_hash.get(hash).map(|used| used.request_id)
+    }
+
+    /// What the wallet was asked to pay under this hash and is not known to have paid.
+    fn unpaid(&self, hash: &PaymentHash) -> Option<&UsedInvoice> {
+        self.by_hash.get(hash).filter(|used| !used.is_paid)
     }
 }
 

@@ -153,7 +153,15 @@ impl Purchase {
                 self.preimage = Some(paid.preimage);
                 self.fee_msat = Some(paid.fee_msat);
                 self.reserved_msat = Msat::ZERO;
-                self.end_by = Some(paid.end_by);
+                if self.stage.is_over() {
+                    let spent = paid.amount_msat.saturating_add(paid.fee_msat);
+                    let before = self.reason.take().unwrap_or_default();
+                    self.reason = Some(format!(
+                        "{before}; the wallet found later that {spent} were paid in vain"
+                    ));
+                } else {
+                    self.end_by = Some(paid.end_by);
+                }
             }
             BuyerEvent::Doomed(doomed) => {
                 self.doomed = Some((doomed.reason, doomed.detail.clone()));

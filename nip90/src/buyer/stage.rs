@@ -110,7 +110,7 @@ pub enum Spending {
     Unknown,
     /// Settled: the preimage proves it. What was not spent is free again.
     Paid,
-    /// All of it is free again.
+    /// All of it is free again. Should the wallet find that it moved after all, it is paid.
     Released,
 }
 
@@ -134,7 +134,8 @@ impl Spending {
         Some(match (self, step) {
             (Self::Reserved, Step::Pay) => Self::Paying,
             (Self::Paying, Step::Lose) => Self::Unknown,
-            (Self::Paying | Self::Unknown, Step::Settle) => Self::Paid,
+            // Also where the wallet had said that it failed: money that moved is always counted.
+            (Self::Paying | Self::Unknown | Self::Released, Step::Settle) => Self::Paid,
             (Self::Reserved | Self::Paying | Self::Unknown, Step::Release) => Self::Released,
             _ => return None,
         })
@@ -213,6 +214,7 @@ mod tests {
             (S::Paying, T::Settle, S::Paid),
             (S::Paying, T::Release, S::Released),
             (S::Unknown, T::Settle, S::Paid),
+            (S::Released, T::Settle, S::Paid),
             (S::Unknown, T::Release, S::Released),
         ];
         for state in S::ALL {

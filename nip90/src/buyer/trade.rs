@@ -328,24 +328,24 @@ fn paying<'a>(plan: &'a Plan<'_>, id: RequestId, hash: PaymentHash) -> Option<&'
     plan.job(&id).filter(|job| job.spending.in_flight() && job.payment_hash == Some(hash))
 }
 
-/// Proved by the preimage; what the reservation did not need is released to the msat.
+/// Proved by the preimage; what the reservation did not need is released to the msat. It counts
+/// whenever the wallet says so, also after it had said that nothing was paid: what was released
+/// then is gone, and the purchase stays over.
 pub(super) fn settled(plan: &mut Plan<'_>, fact: &Settled) {
     let id = fact.request_id;
-    let Some(job) = paying(plan, id, fact.payment_hash) else {
-        return plan.ignore("no such payment is on its way");
-    };
-    if fact.preimage.payment_hash() != fact.payment_hash
-        || job.amount_msat != Some(fact.amount_msat)
-    {
+    let asked = plan.buyer.unpaid(&fact.payment_hash).filter(|asked| asked.request_id == id);
+    let Some(asked) = asked else { return plan.ignore("no such payment was asked for") };
+    if fact.preimage.payment_hash() != fact.payment_hash || asked.amount_msat != fact.amount_msat {
         return plan.ignore("the settlement does not prove this payment");
     }
+    let held = plan.job(&id).map_or(Msat::ZERO, |job| job.reserved_msat);
     let spent = fact.amount_msat.saturating_add(fact.fee_msat);
     let event = Paid {
         payment_hash: fact.payment_hash,
         preimage: fact.preimage,
         amount_msat: fact.amount_msat,
         fee_msat: fact.fee_msat,
-        released_msat: job.reserved_msat.saturating_sub(spent),
+        released_msat: held.saturating_sub(spent),
         end_by: plan.now.plus_secs(plan.ctx.config.paid_result_secs),
     };
     plan.record(id, event, Vec::new(), Vec::new());
@@ -354,7 +354,7 @@ pub(super) fn settled(plan: &mut Plan<'_>, fact: &Settled) {
 
 /// With the money known, ends what only waited for it.
 fn resolve(plan: &mut Plan<'_>, id: RequestId) {
-    let Some(job) = plan.job(&id) else { return };
+    let Some(job) = plan.job(&id).filter(|job| !job.stage.is_over()) else { return };
     if let Some((reason, detail)) = job.doomed.clone() {
         plan.fail(id, reason, &detail, None);
     } else if job.stage == Stage::Verified {

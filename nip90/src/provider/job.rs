@@ -71,8 +71,10 @@ pub struct Job {
     /// What was received, which may be more than the price.
     pub paid_msat: Option<Msat>,
     pub preimage: Option<Preimage>,
-    /// The newest attempt to give back what is owed.
+    /// The attempt that gave back what was owed, else the newest.
     pub refund: Option<Refund>,
+    /// The other attempts: each was said to have failed before the next, or settled besides.
+    pub other_refunds: Vec<Refund>,
     /// The operator's word on how the money went back outside of this wallet.
     pub handed_back: Option<String>,
     /// The one terminal event was released.
@@ -113,6 +115,7 @@ impl Job {
             paid_msat: None,
             preimage: None,
             refund: None,
+            other_refunds: Vec::new(),
             handed_back: None,
             answered: false,
             receipt: ReceiptState::NotDue,
@@ -267,6 +270,7 @@ impl Job {
         match event {
             ProviderEvent::Refunding(refunding) => {
                 self.pay(PaymentStep::SendRefund);
+                self.other_refunds.extend(self.refund.take());
                 self.refund = Some(Refund {
                     attempt: refunding.attempt,
                     bolt11: refunding.bolt11.clone(),
@@ -280,10 +284,7 @@ impl Job {
             ProviderEvent::RefundFailed(_) => self.pay(PaymentStep::FailRefund),
             ProviderEvent::Refunded(refunded) => {
                 self.pay(PaymentStep::Refund);
-                if let Some(refund) = &mut self.refund {
-                    refund.fee_msat = Some(refunded.fee_msat);
-                    refund.preimage = Some(refunded.preimage);
-                }
+                self.refunded(refunded);
             }
             ProviderEvent::HandedBack(handed_back) => {
                 self.pay(PaymentStep::HandBack);
@@ -291,6 +292,45 @@ impl Job {
             }
             _ => {}
         }
+    }
+
+    /// Marks the attempt that settled. Of several that did, the first is the one that counts.
+    fn refunded(&mut self, settled: &event::Refunded) {
+        let again = self.handed_back.is_some() || self.given_back().next().is_some();
+        let all = || self.refund.iter().chain(&self.other_refunds);
+        let attempts = all().filter(|refund| refund.payment_hash == settled.payment_hash);
+        let Some(attempt) = attempts.map(|refund| refund.attempt).max() else { return };
+        for refund in self.refund.iter_mut().chain(&mut self.other_refunds) {
+            if refund.attempt == attempt {
+                refund.fee_msat = Some(settled.fee_msat);
+                refund.preimage = Some(settled.preimage);
+            }
+        }
+        if again {
+            let before = self.reason.take().unwrap_or_default();
+            self.reason = Some(format!(
+                "{before}; {} went back besides, by refund {attempt}",
+                settled.amount_msat
+            ));
+        }
+        if self.refund.as_ref().is_some_and(|shown| shown.preimage.is_none())
+            && let Some(at) = self.other_refunds.iter().position(|other| other.attempt == attempt)
+        {
+            let counts = self.other_refunds.swap_remove(at);
+            self.other_refunds.extend(self.refund.replace(counts));
+        }
+    }
+
+    /// The refunds that settled.
+    pub fn given_back(&self) -> impl Iterator<Item = &Refund> {
+        let all = self.refund.iter().chain(&self.other_refunds);
+        all.filter(|refund| refund.preimage.is_some())
+    }
+
+    /// The newest attempt to give back what is owed.
+    pub(super) fn newest_refund(&self) -> Option<&Refund> {
+        let all = self.refund.iter().chain(&self.other_refunds);
+        all.max_by_key(|refund| refund.attempt)
     }
 
     fn invoiced(&mut self, invoiced: &event::Invoiced) {

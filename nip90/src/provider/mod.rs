@@ -19,7 +19,7 @@ mod presence;
 mod refund;
 mod work;
 
-use domain::{PaymentHash, RequestId, Timestamp};
+use domain::{Msat, PaymentHash, RequestId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -65,6 +65,9 @@ struct AwaitedPayment {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct UsedInvoice {
     request_id: RequestId,
+    amount_msat: Msat,
+    /// The wallet proved that it was paid.
+    is_paid: bool,
     keep_until: Timestamp,
 }
 
@@ -172,8 +175,18 @@ impl Provider {
             }
             ProviderEvent::Refunding(refunding) => {
                 let keep_until = refunding.expires_at.plus_secs(KEEP_HASH_SECS);
-                let used = UsedInvoice { request_id: id, keep_until };
+                let used = UsedInvoice {
+                    request_id: id,
+                    amount_msat: refunding.amount_msat,
+                    is_paid: false,
+                    keep_until,
+                };
                 self.refunded_to.insert(refunding.payment_hash, used);
+            }
+            ProviderEvent::Refunded(refunded) => {
+                if let Some(used) = self.refunded_to.get_mut(&refunded.payment_hash) {
+                    used.is_paid = true;
+                }
             }
             ProviderEvent::Paid(paid) => {
                 self.by_hash.remove(&paid.payment_hash);
@@ -298,6 +311,11 @@ impl Provider {
         self.open.len()
     }
 
+    /// When our newest announcement, or its withdrawal, was made.
+    pub const fn last_announcement_secs(&self) -> u64 {
+        self.last_announcement_secs
+    }
+
     /// Whether this program was switched on by the operator since it started.
     pub fn wants_online(&self) -> bool {
         self.mode.state != ProviderState::Offline
@@ -324,9 +342,9 @@ impl Provider {
         self.by_hash.get(hash).map(|awaited| awaited.job.clone())
     }
 
-    /// The job whose refund was sent to this invoice.
-    fn refunded_to(&self, hash: &PaymentHash) -> Option<RequestId> {
-        self.refunded_to.get(hash).map(|used| used.request_id)
+    /// The refund that was sent to this invoice.
+    fn refunded_to(&self, hash: &PaymentHash) -> Option<&UsedInvoice> {
+        self.refunded_to.get(hash)
     }
 }
 

@@ -77,10 +77,16 @@ impl Payment {
             (Self::RefundDue, Step::SendRefund) => Self::Refunding,
             (Self::Refunding, Step::LoseRefund) => Self::RefundUnknown,
             (Self::Refunding | Self::RefundUnknown, Step::FailRefund) => Self::RefundDue,
-            // Also where the wallet had said that it failed: money that moved is never owed again.
-            (Self::RefundDue | Self::Refunding | Self::RefundUnknown, Step::Refund) => {
-                Self::Refunded
-            }
+            // Also where the wallet had said that it failed, and where it went back otherwise since:
+            // money that moved is always shown, and never owed again.
+            (
+                Self::RefundDue
+                | Self::Refunding
+                | Self::RefundUnknown
+                | Self::Refunded
+                | Self::HandedBack,
+                Step::Refund,
+            ) => Self::Refunded,
             (Self::RefundDue, Step::HandBack) => Self::HandedBack,
             _ => return None,
         })
@@ -131,6 +137,8 @@ mod tests {
             (P::RefundDue, S::Refund, P::Refunded),
             (P::Refunding, S::Refund, P::Refunded),
             (P::RefundUnknown, S::Refund, P::Refunded),
+            (P::Refunded, S::Refund, P::Refunded),
+            (P::HandedBack, S::Refund, P::Refunded),
             (P::RefundDue, S::HandBack, P::HandedBack),
         ];
         let steps = [

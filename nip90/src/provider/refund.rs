@@ -20,7 +20,7 @@ pub(super) fn order(plan: &mut Plan<'_>, order: &RefundOrder) {
     let id = order.request_id;
     let Some(job) = plan.job(&id) else { return plan.refuse(unknown_job(id)) };
     // The same order again is the same refund.
-    if let Some(refund) = &job.refund
+    if let Some(refund) = job.newest_refund()
         && refund.bolt11 == order.bolt11
         && (job.payment.refund_in_flight() || job.payment == Payment::Refunded)
     {
@@ -32,7 +32,7 @@ pub(super) fn order(plan: &mut Plan<'_>, order: &RefundOrder) {
         Ok(invoice) => invoice,
         Err(error) => return plan.refuse(error),
     };
-    let attempt = job.refund.as_ref().map_or(1, |last| last.attempt.saturating_add(1));
+    let attempt = job.newest_refund().map_or(1, |last| last.attempt.saturating_add(1));
     let key = refund_key(id, attempt);
     let effect = ProviderEffect::PayRefund(PayRefund {
         request_id: id,
@@ -99,7 +99,7 @@ fn invoice(
         return Err(bad(&"This is an invoice of this desk, not of the buyer"));
     }
     match plan.provider.refunded_to(&hash) {
-        Some(other) if other != job.request_id => {
+        Some(used) if used.request_id != job.request_id => {
             Err(bad(&"This invoice was used for the refund of another job"))
         }
         _ => Ok(invoice),
@@ -131,20 +131,18 @@ pub(super) fn hand_back(plan: &mut Plan<'_>, id: RequestId, note: &str) {
 /// The newest attempt, where the wallet speaks of it.
 fn newest<'a>(plan: &'a Plan<'_>, id: RequestId, attempt: u32) -> Option<(&'a Job, &'a Refund)> {
     let job = plan.job(&id)?;
-    let refund = job.refund.as_ref().filter(|refund| refund.attempt == attempt)?;
+    let refund = job.newest_refund().filter(|refund| refund.attempt == attempt)?;
     Some((job, refund))
 }
 
-/// Proved by the preimage of exactly the invoice that was to be paid.
+/// Proved by the preimage of exactly the invoice that was to be paid. It counts for every attempt
+/// and whenever the wallet says so, also after it had said that nothing moved.
 pub(super) fn settled(plan: &mut Plan<'_>, fact: &RefundFact) {
-    let Some((job, refund)) = newest(plan, fact.request_id, fact.attempt) else {
-        return plan.ignore("no such refund is on its way");
-    };
-    let proved = fact.preimage.payment_hash() == fact.payment_hash
-        && refund.payment_hash == fact.payment_hash
-        && refund.amount_msat == fact.amount_msat;
-    let open = job.payment == Payment::RefundDue || job.payment.refund_in_flight();
-    if !proved || !open {
+    let asked = plan.provider.refunded_to(&fact.payment_hash);
+    let asked = asked.filter(|asked| asked.request_id == fact.request_id && !asked.is_paid);
+    let Some(asked) = asked else { return plan.ignore("no such refund was asked for") };
+    let proved = fact.preimage.payment_hash() == fact.payment_hash;
+    if !proved || asked.amount_msat != fact.amount_msat {
         return plan.ignore("the settlement does not prove this refund");
     }
     let event = Refunded {

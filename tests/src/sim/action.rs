@@ -71,6 +71,12 @@ pub enum Action {
         desk: u8,
         nth: u8,
     },
+    /// The operator has the nth dead letter of a desk done again, or drops it.
+    Letter {
+        desk: u8,
+        nth: u8,
+        again: bool,
+    },
     Receive {
         desk: u8,
         key: u32,

@@ -1,7 +1,7 @@
 //! The modelled adapters: what each effect does in the world, and the fact that comes of it.
 
 use domain::{Body, Delivery, ErrorBody, RequestId, Sha256Hash};
-use engine::{Effect, Fact, Input, WalletEffect, WalletFact};
+use engine::{Effect, Fact, GaveUp, Input, WalletEffect, WalletFact};
 use nip90::{
     Blob, ResultRef,
     buyer::{BuyerEffect, BuyerInput, SeenAnswer},
@@ -37,7 +37,21 @@ impl World {
             format!("desk {at} does {} {how:?}, resumed: {}", pending.id, pending.resumed)
         });
         invariants::effects_only_after_commit(&self.desks[at], &pending.id)?;
-        let fact = self.perform(at, &pending, how == How::Badly)?;
+        let badly = how == How::Badly;
+        let pays = key_of_payment(&pending.effect);
+        let gives_up = match &pays {
+            Some(_) => self.mutant == Some(Mutant::GivesUpPayments),
+            None => can_be_given_up(&pending.effect),
+        };
+        let fact = match (badly, pays) {
+            (true, _) if gives_up => gave_up(&pending),
+            // The executor does not answer; the driver asks further, and the effect stays.
+            (true, Some(key)) => {
+                let why = "the wallet is starting".to_owned();
+                return self.fact(at, Fact::Wallet(WalletFact::Unanswered { key, why }));
+            }
+            _ => self.perform(at, &pending, badly)?,
+        };
         if how == How::ThenCrash {
             return self.crash(at);
         }
@@ -60,7 +74,7 @@ impl World {
         badly: bool,
     ) -> Result<Fact, Violation> {
         let input = match effect {
-            ProviderEffect::Publish(publish) => return self.answer(at, publish, badly),
+            ProviderEffect::Publish(publish) => return self.answer(at, publish),
             ProviderEffect::MakeInvoice(make) => {
                 let asked = wire::Receive {
                     key: make.key,
@@ -85,9 +99,7 @@ impl World {
             }
             ProviderEffect::StopExecution { .. } => return Ok(Fact::Tick),
             ProviderEffect::Announce { template } | ProviderEffect::Withdraw { template } => {
-                if !badly {
-                    self.publish(relay::sign(&self.desks[at].identity, &template))?;
-                }
+                self.publish(relay::sign(&self.desks[at].identity, &template))?;
                 return Ok(Fact::Tick);
             }
             ProviderEffect::SignReceipt { request_id, receipt } => {
@@ -98,12 +110,8 @@ impl World {
         Ok(Fact::Provider(input))
     }
 
-    fn answer(&mut self, at: usize, mut publish: Publish, badly: bool) -> Result<Fact, Violation> {
+    fn answer(&mut self, at: usize, mut publish: Publish) -> Result<Fact, Violation> {
         let (request_id, slot) = (publish.request_id, publish.slot);
-        if badly {
-            let reason = "blocked".to_owned();
-            return Ok(Fact::Provider(ProviderInput::PublishFailed { request_id, slot, reason }));
-        }
         if self.mutant == Some(Mutant::AnswerDatedAnew) {
             publish.created_at_secs = self.now.as_secs();
         }
@@ -171,17 +179,11 @@ impl World {
         let input = match effect {
             BuyerEffect::PublishRequest(publish) => {
                 let request_id = publish.request_id;
-                if badly {
-                    BuyerInput::PublishFailed { request_id, reason }
-                } else {
-                    self.ask(at, request_id, &publish.request)?;
-                    BuyerInput::RequestPublished { request_id, relays: vec![RELAY.to_owned()] }
-                }
+                self.ask(at, request_id, &publish.request)?;
+                BuyerInput::RequestPublished { request_id, relays: vec![RELAY.to_owned()] }
             }
             BuyerEffect::PublishCancel { template, .. } => {
-                if !badly {
-                    self.publish(relay::sign(&self.desks[at].identity, &template))?;
-                }
+                self.publish(relay::sign(&self.desks[at].identity, &template))?;
                 return Ok(Fact::Tick);
             }
             BuyerEffect::Pay(pay) => {
@@ -354,6 +356,42 @@ impl World {
             }
         }
     }
+}
+
+/// What its driver gives up by itself, once it has tried for long enough. Payments it never does.
+fn can_be_given_up(effect: &Effect) -> bool {
+    match effect {
+        Effect::Provider(effect) => matches!(
+            effect,
+            ProviderEffect::Publish(_)
+                | ProviderEffect::Announce { .. }
+                | ProviderEffect::Withdraw { .. }
+                | ProviderEffect::SignReceipt { .. }
+        ),
+        Effect::Buyer(effect) => matches!(
+            effect,
+            BuyerEffect::PublishRequest(_)
+                | BuyerEffect::PublishCancel { .. }
+                | BuyerEffect::SignReceipt { .. }
+        ),
+        Effect::Wallet(effect) => matches!(effect, WalletEffect::Receive { .. }),
+    }
+}
+
+/// The key that an effect pays under, if it pays.
+fn key_of_payment(effect: &Effect) -> Option<domain::IdempotencyKey> {
+    match effect {
+        Effect::Provider(ProviderEffect::PayRefund(pay)) => Some(pay.key.clone()),
+        Effect::Buyer(BuyerEffect::Pay(pay)) => Some(pay.key.clone()),
+        Effect::Wallet(WalletEffect::Pay { key, .. }) => Some(key.clone()),
+        _ => None,
+    }
+}
+
+fn gave_up(pending: &Pending) -> Fact {
+    let why = "nobody took it".to_owned();
+    let gave_up = Box::new(GaveUp { what: pending.effect.clone(), tries: 5, why });
+    Fact::GaveUp { effect: pending.id.clone(), gave_up }
 }
 
 fn taken_on(key: domain::IdempotencyKey, outcome: Result<wire::Payment, ErrorBody>) -> Fact {

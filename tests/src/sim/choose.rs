@@ -116,7 +116,7 @@ fn next(rng: &mut Rng, desks: u8) -> Action {
 }
 
 fn by_operator(rng: &mut Rng, desk: u8, nth: u8) -> Action {
-    match rng.below(19) {
+    match rng.below(21) {
         0..4 => Action::Online { desk },
         4 => Action::Offline { desk },
         5 => offer(rng, desk),
@@ -131,7 +131,8 @@ fn by_operator(rng: &mut Rng, desk: u8, nth: u8) -> Action {
         11..15 => Action::Refund { desk, nth, asks: asks(rng) },
         15 => Action::HandBack { desk, nth },
         16 => Action::RelayLink { desk, up: rng.chance(70) },
-        17 => Action::WalletLink { desk, up: rng.chance(70) },
+        17 | 18 => Action::Letter { desk, nth, again: rng.chance(80) },
+        19 => Action::WalletLink { desk, up: rng.chance(70) },
         _ => Action::Skew { desk, secs: rng.below(120) },
     }
 }

@@ -3,10 +3,10 @@
 use domain::{
     EffectId, Envelope, EventHash, EventId, IdempotencyKey, Receipt, Recorded, RequestId, StreamId,
 };
-use engine::{Effect, Event, State};
+use engine::{Effect, Event, State, WalletEffect, event::DeskEvent};
 use nip90::{
     PaymentPolicy,
-    buyer::{Spending, Stage},
+    buyer::{BuyerEffect, Spending, Stage},
     provider::{
         ProviderEffect, ProviderEvent, ReceiptState, effect::refund_of_key, execution::Execution,
         payment::Payment,
@@ -132,6 +132,18 @@ pub fn refunded_only_by_its_settled_payment(
     must("refunded_only_by_its_settled_payment", settled && proved, || {
         format!("{id:?} counts as refunded; settled: {settled}, proved: {proved}")
     })
+}
+
+/// A payment is never given up: it stays open until the wallet knows what became of it.
+pub fn no_payment_is_given_up(event: &Recorded<Event>) -> Checked {
+    let Event::Desk(DeskEvent::GivenUp(given_up)) = &event.data else { return Ok(()) };
+    let pays = matches!(
+        given_up.what,
+        Effect::Provider(ProviderEffect::PayRefund(_))
+            | Effect::Buyer(BuyerEffect::Pay(_))
+            | Effect::Wallet(WalletEffect::Pay { .. })
+    );
+    must("no_payment_is_given_up", !pays, || format!("{} is a payment", given_up.effect))
 }
 
 /// Where payment comes first, no work is released before the money is ours.
@@ -305,6 +317,9 @@ pub fn nothing_waits_for_ever(at: usize, desk: &Desk) -> Checked {
     let law = "nothing_waits_for_ever";
     if let Some((id, json)) = desk.disk.outbox.first() {
         return Err(broken(law, format!("desk {at}: {id} is unfinished: {json}")));
+    }
+    if let Some((id, letter)) = desk.state.letters.iter().next() {
+        return Err(broken(law, format!("desk {at}: {id} was given up: {}", letter.why)));
     }
     for job in desk.state.provider.jobs() {
         must(law, job.is_over(), || {

@@ -49,13 +49,15 @@ pub enum Mutant {
     ReleasesWhatItSpends,
     /// A refund that settled counts as failed, so that it is owed and given again.
     RefundsAgain,
+    /// A payment that gets no answer is given up.
+    GivesUpPayments,
     /// A refund that was only ordered counts as done.
     CallsRefundsDone,
 }
 
 impl Mutant {
     /// Every one, with the law that must notice it.
-    pub const ALL: [(Self, &'static str); 16] = [
+    pub const ALL: [(Self, &'static str); 17] = [
         (Self::ExecutorForgetsKeys, "never_pays_twice"),
         (Self::FeeHidden, "ledger_adds_up"),
         (Self::WalletLies, "credited_only_by_exact_hash"),
@@ -71,6 +73,7 @@ impl Mutant {
         (Self::KeepsLateMoney, "paid_job_has_result_or_explicit_failure"),
         (Self::ReleasesWhatItSpends, "ledger_adds_up"),
         (Self::RefundsAgain, "never_refunds_twice"),
+        (Self::GivesUpPayments, "no_payment_is_given_up"),
         (Self::CallsRefundsDone, "refunded_only_by_its_settled_payment"),
     ];
 

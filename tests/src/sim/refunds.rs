@@ -1,4 +1,4 @@
-//! What the operators of the world do about money that they owe.
+//! What the operators of the world do about money that they owe, and about what was given up.
 
 use domain::{Msat, RequestId};
 use engine::Command;
@@ -16,6 +16,9 @@ const ATTEMPTS: u32 = 4;
 impl World {
     /// What an operator does about a debt by chance.
     pub fn give_back(&mut self, action: &Action) -> Checked {
+        if let Action::Letter { desk, nth, again } = *action {
+            return self.letter(desk, nth, again);
+        }
         let (Action::Refund { desk, nth, .. } | Action::HandBack { desk, nth }) = *action else {
             return Ok(());
         };
@@ -25,6 +28,29 @@ impl World {
             (Some(request_id), _) => self.hand_back(at, request_id),
             (None, _) => Ok(()),
         }
+    }
+
+    /// What an operator does about an effect that was given up.
+    fn letter(&mut self, desk: u8, nth: u8, again: bool) -> Checked {
+        let at = self.at(desk);
+        let effects = self.desks[at].state.letters.iter().map(|(effect, _)| effect.clone());
+        let Some(effect) = nth_of(effects, nth) else { return Ok(()) };
+        match again {
+            true => self.command(at, Command::EffectRetry { effect }),
+            false => self.command(at, Command::EffectDrop { effect }),
+        }
+    }
+
+    /// Everything that was given up is done again.
+    pub fn retry_all(&mut self) -> Checked {
+        for at in 0..self.desks.len() {
+            let letters = self.desks[at].state.letters.iter();
+            let given_up: Vec<_> = letters.map(|(effect, _)| effect.clone()).collect();
+            for effect in given_up {
+                self.command(at, Command::EffectRetry { effect })?;
+            }
+        }
+        Ok(())
     }
 
     /// Jobs of a desk that owe money to their buyers.

@@ -26,6 +26,7 @@ impl World {
         for _ in 0..ROUNDS {
             self.drain()?;
             self.refund_all()?;
+            self.retry_all()?;
             if self.is_quiet() {
                 break;
             }

@@ -86,6 +86,7 @@ impl World {
             let desk = &self.desks[at];
             invariants::one_terminal_state_per_job(desk, &event.stream)?;
             invariants::credited_only_by_exact_hash(at, desk, &self.money, event)?;
+            invariants::no_payment_is_given_up(event)?;
             invariants::refunded_only_by_its_settled_payment(at, &self.money, event)?;
             let receipt = match &event.data {
                 Event::Provider(nip90::provider::ProviderEvent::ReceiptSigned(signed)) => {

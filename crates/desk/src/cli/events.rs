@@ -1,11 +1,16 @@
-//! `events list|tail|verify|export|rebuild`: the log, also without a running desk.
+//! `events list|tail|verify|export|rebuild|dead`: the log, also without a running desk.
 
 use clap::Subcommand;
 use domain::{ErrorBody, ExitCode};
-use serde_json::json;
+use host::ipc::Client;
+use serde_json::{Value, json};
 use std::{fs::File, io::BufWriter, path::PathBuf, time::Duration};
 
-use super::{Context, out::print_line};
+use super::{
+    Context,
+    out::print_line,
+    status::{command, items},
+};
 use crate::{status::row_json, storage};
 
 #[derive(Debug, Subcommand)]
@@ -31,8 +36,75 @@ pub(crate) enum Events {
         /// Standard output where absent
         file: Option<PathBuf>,
     },
+    /// Effects that were given up: what was to be done, how often it was tried, and why not
+    Dead {
+        #[command(subcommand)]
+        verb: Option<Dead>,
+    },
     /// Rebuild every view from the log (the desk must not run)
     Rebuild,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dead {
+    List,
+    /// Do it again
+    Retry {
+        /// As `list` names it; all of them where it is left out
+        effect: Option<String>,
+    },
+    /// Leave it undone; payments and receipts are never dropped
+    Drop {
+        effect: String,
+    },
+}
+
+impl Dead {
+    async fn run(self, context: &Context) -> Result<(), ErrorBody> {
+        let desk = context.desk().await?;
+        let (verb, effects) = match self {
+            Self::List => {
+                let dead = dead_letters(&desk).await?;
+                context.out.result(&json!({ "dead": dead }), || dead_text(&dead));
+                return Ok(());
+            }
+            Self::Retry { effect: Some(effect) } => ("effect_retry", vec![json!(effect)]),
+            Self::Retry { effect: None } => {
+                let dead = dead_letters(&desk).await?;
+                ("effect_retry", items(&dead).map(|letter| letter["effect"].clone()).collect())
+            }
+            Self::Drop { effect } => ("effect_drop", vec![json!(effect)]),
+        };
+        for effect in &effects {
+            command(&desk, json!({ "command": verb, "effect": effect })).await?;
+        }
+        let done = json!({ "command": verb, "effects": effects });
+        context.out.result(&done, || match verb {
+            "effect_drop" => "Dropped.".into(),
+            _ => format!("{} tried again.", effects.len()),
+        });
+        Ok(())
+    }
+}
+
+async fn dead_letters(desk: &Client) -> Result<Value, ErrorBody> {
+    Ok(desk.call("events.dead", Value::Null).await?["dead"].clone())
+}
+
+fn dead_text(dead: &Value) -> String {
+    let line = |letter: &Value| {
+        let text = |name: &str| letter[name].as_str().unwrap_or_default().to_owned();
+        format!(
+            "{}  {}: {} ({} tries)\n    {}",
+            text("at"),
+            text("what"),
+            text("why"),
+            letter["tries"],
+            text("effect"),
+        )
+    };
+    let lines: Vec<_> = items(dead).map(line).collect();
+    if lines.is_empty() { "Nothing was given up.".into() } else { lines.join("\n") }
 }
 
 impl Events {
@@ -75,6 +147,7 @@ impl Events {
                     context.out.result(&json!({ "events": events }), || format!("{events} events"));
                 }
             }
+            Self::Dead { verb } => return verb.unwrap_or(Dead::List).run(context).await,
             Self::Rebuild => {
                 let report = storage::rebuild(&home, context.network())?;
                 context

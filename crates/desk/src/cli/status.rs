@@ -109,5 +109,11 @@ fn status_text(status: &Value) -> String {
     ));
     lines.push(format!("jobs: {} running", status["jobs"]["running"]));
     lines.push(format!("log: {} events", status["log"]["events"]));
+    if status["log"]["dead_letters"].as_u64().is_some_and(|dead| dead > 0) {
+        lines.push(format!(
+            "given up: {} effects; see `pilothouse events dead list`",
+            status["log"]["dead_letters"]
+        ));
+    }
     lines.join("\n")
 }

@@ -22,7 +22,7 @@ use std::{
 };
 use tokio::task::JoinSet;
 
-use super::{blobs, effects, ordered, submit::salt};
+use super::{blobs, effects, not_ours, ordered, submit::salt};
 use crate::process::Inner;
 
 /// More than the machine lets run at once, so that stops and checks always find a place.
@@ -129,7 +129,7 @@ async fn act(desk: Arc<Inner>, sandbox: Sandbox, running: Running, pending: Pend
             };
             finish(&desk, id, Fact::Buyer(fact)).await;
         }
-        other => tracing::error!(?other, "this effect is not for the work driver"),
+        effect => not_ours(&desk, Pending { id, effect, resumed }).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The relay driver: publishes what was committed, and brings in what relays deliver.
 
-use domain::{EffectId, ErrorBody, EventId, RequestId};
+use domain::{ErrorBody, EventId};
 use engine::{Effect, Fact, Input, View, view::ProviderState};
 use host::Pending;
 use nip90::{
@@ -18,7 +18,9 @@ use relay::{
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{blobs, effects, harness, ordered, sign, submit::salt};
+use super::{
+    backoff::Backoff, blobs, effects, give_up, harness, not_ours, ordered, sign, submit::salt,
+};
 use crate::process::Inner;
 
 /// Publications under way at once.
@@ -189,42 +191,40 @@ async fn on_event(desk: &Inner, url: &str, event: &Event) -> Result<(), ErrorBod
     Ok(())
 }
 
-/// What a publication is for, and how its outcome is told.
-enum Purpose {
-    Job(Publish),
-    Request(RequestId),
-    /// An announcement or a deletion: nobody waits for more than its acknowledgement.
-    Notice,
-}
-
 async fn publish(desk: Arc<Inner>, pool: Arc<dyn NostrClient>, pending: Pending<Effect>) {
-    let Pending { id, effect, .. } = pending;
-    let (purpose, built) = match effect {
-        Effect::Provider(ProviderEffect::Publish(publish)) => {
-            let template = job_template(&desk, &publish).await;
-            (Purpose::Job(publish), template)
-        }
+    let built = match &pending.effect {
+        Effect::Provider(ProviderEffect::Publish(publish)) => job_template(&desk, publish).await,
         Effect::Provider(
             ProviderEffect::Announce { template } | ProviderEffect::Withdraw { template },
-        ) => (Purpose::Notice, Ok(template)),
+        )
+        | Effect::Buyer(BuyerEffect::PublishCancel { template, .. }) => Ok(template.clone()),
         Effect::Buyer(BuyerEffect::PublishRequest(request)) => {
-            let template = request_template(&desk, &request).await;
-            (Purpose::Request(request.request_id), template)
+            request_template(&desk, request).await
         }
-        Effect::Buyer(BuyerEffect::PublishCancel { template, .. }) => {
-            (Purpose::Notice, Ok(template))
-        }
-        other => {
-            tracing::error!(?other, "this effect is not for the relay driver");
-            return;
-        }
+        _ => return not_ours(&desk, pending).await,
     };
     let signed = built.and_then(|template| sign::sign_template(&desk.vault, &template));
     let outcome = match signed {
-        Ok(event) => send(&desk, pool.as_ref(), &event, targets(&desk, &pool, &purpose)).await,
-        Err(error) => Err(error),
+        Ok(event) => {
+            send(&desk, pool.as_ref(), &event, targets(&desk, &pool, &pending.effect)).await
+        }
+        Err(error) => Err(NotSent { tries: 1, why: error.message }),
     };
-    report(&desk, id, purpose, outcome).await;
+    match outcome {
+        Ok(sent) => report(&desk, pending, sent).await,
+        Err(NotSent { tries, why }) => {
+            give_up(&desk, pending.id, pending.effect, tries, why).await;
+        }
+    }
+}
+
+/// The event that relays have, and which do.
+type Sent = (EventId, Vec<String>);
+
+/// How often an event was tried, and why no relay has it.
+struct NotSent {
+    tries: u32,
+    why: String,
 }
 
 async fn job_template(desk: &Arc<Inner>, publish: &Publish) -> Result<Template, ErrorBody> {
@@ -258,8 +258,8 @@ async fn body(
 }
 
 /// Our relays, and those that the buyer named for this job.
-fn targets(desk: &Inner, pool: &Arc<dyn NostrClient>, purpose: &Purpose) -> Targets {
-    let Purpose::Job(publish) = purpose else { return Targets::All };
+fn targets(desk: &Inner, pool: &Arc<dyn NostrClient>, effect: &Effect) -> Targets {
+    let Effect::Provider(ProviderEffect::Publish(publish)) = effect else { return Targets::All };
     if publish.extra_relays.is_empty() {
         return Targets::All;
     }
@@ -278,10 +278,10 @@ async fn send(
     pool: &dyn NostrClient,
     event: &Event,
     targets: Targets,
-) -> Result<(EventId, Vec<String>), ErrorBody> {
+) -> Result<Sent, NotSent> {
     let id = EventId(event.id.to_bytes());
     let started = tokio::time::Instant::now();
-    let mut delay = FIRST_RETRY;
+    let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
     loop {
         let options = PublishOptions { timeout: PUBLISH_WITHIN, enough: 1 };
         let report = pool.publish(Outgoing::from(event), targets.clone(), options).await;
@@ -294,21 +294,15 @@ async fn send(
         if over || !(report.is_retryable() || none_yet) {
             let why: Vec<_> =
                 report.rejected.iter().map(|r| format!("{}: {}", r.url, r.reason)).collect();
-            return Err(ErrorBody::new("not_published", why.join("; ")));
+            return Err(NotSent { tries: backoff.tries() + 1, why: why.join("; ") });
         }
-        tokio::time::sleep(delay).await;
-        delay = (delay * 2).min(LONGEST_RETRY);
+        tokio::time::sleep(backoff.failed()).await;
     }
 }
 
-async fn report(
-    desk: &Inner,
-    effect: EffectId,
-    purpose: Purpose,
-    outcome: Result<(EventId, Vec<String>), ErrorBody>,
-) {
-    let fact = match (purpose, outcome) {
-        (Purpose::Job(publish), Ok((event_id, accepted))) => {
+async fn report(desk: &Inner, pending: Pending<Effect>, (event_id, accepted): Sent) {
+    let fact = match pending.effect {
+        Effect::Provider(ProviderEffect::Publish(publish)) => {
             Fact::Provider(ProviderInput::Published {
                 request_id: publish.request_id,
                 slot: publish.slot,
@@ -316,23 +310,12 @@ async fn report(
                 accepted,
             })
         }
-        (Purpose::Job(publish), Err(error)) => Fact::Provider(ProviderInput::PublishFailed {
-            request_id: publish.request_id,
-            slot: publish.slot,
-            reason: error.message,
-        }),
-        (Purpose::Request(request_id), Ok((_, accepted))) => {
+        Effect::Buyer(BuyerEffect::PublishRequest(request)) => {
+            let request_id = request.request_id;
             Fact::Buyer(BuyerInput::RequestPublished { request_id, relays: accepted })
         }
-        (Purpose::Request(request_id), Err(error)) => {
-            Fact::Buyer(BuyerInput::PublishFailed { request_id, reason: error.message })
-        }
-        (Purpose::Notice, outcome) => {
-            if let Err(error) = outcome {
-                tracing::warn!(%error, "an announcement or a deletion was not published");
-            }
-            Fact::Tick
-        }
+        // Of an announcement or a deletion nobody waits for more than its acknowledgement.
+        _ => Fact::Tick,
     };
-    let _stopping = desk.core.deliver(Input::of_effect(effect, fact)).await;
+    let _stopping = desk.core.deliver(Input::of_effect(pending.id, fact)).await;
 }

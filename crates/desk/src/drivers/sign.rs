@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 use vault::Vault;
 
-use super::{effects, ordered};
+use super::{effects, give_up, not_ours, ordered};
 use crate::process::Inner;
 
 const AT_ONCE: usize = 64;
@@ -27,21 +27,18 @@ pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody
 }
 
 async fn receipt(desk: Arc<Inner>, pending: Pending<Effect>) {
-    let (receipt, seller) = match pending.effect {
+    let (receipt, seller) = match &pending.effect {
         Effect::Provider(ProviderEffect::SignReceipt { receipt, request_id }) => {
-            (receipt, Some(request_id))
+            (receipt.clone(), Some(*request_id))
         }
-        Effect::Buyer(BuyerEffect::SignReceipt { receipt, .. }) => (receipt, None),
-        other => {
-            tracing::error!(?other, "this effect is not for the signer");
-            return;
-        }
+        Effect::Buyer(BuyerEffect::SignReceipt { receipt, .. }) => (receipt.clone(), None),
+        _ => return not_ours(&desk, pending).await,
     };
     let signed = match desk.vault.sign_receipt(receipt) {
         Ok(signed) => signed,
         Err(error) => {
-            tracing::error!(%error, "a receipt could not be signed");
-            return;
+            let why = format!("the receipt could not be signed: {error}");
+            return give_up(&desk, pending.id, pending.effect, 1, why).await;
         }
     };
     let fact = match (seller, signed.request_id) {

@@ -9,11 +9,18 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
 use wallet::wire::{self, method};
 
-use super::{effects, ordered};
+use super::{backoff::Backoff, effects, give_up, not_ours, ordered};
 use crate::process::Inner;
 
 const AT_ONCE: usize = 128;
 const RECONNECT: Duration = Duration::from_millis(200);
+/// The executor is a process of ours on this machine, soon back.
+const LONGEST_RETRY: Duration = Duration::from_secs(2);
+/// After so many tries, about a minute, a payment that gets no answer is shown as unknown. It is
+/// asked for further, by its key: it never counts as given up.
+const UNKNOWN_AFTER: u32 = 30;
+/// So often, about ten minutes, an invoice is asked for before it is given up.
+const INVOICE_TRIES: u32 = 300;
 /// Until then a silent executor counts as starting.
 const STARTS_WITHIN: Duration = Duration::from_secs(15);
 /// How long a poll for notices may wait; the executor answers as soon as there is one.
@@ -92,8 +99,8 @@ enum Ask {
 }
 
 impl Ask {
-    fn of(effect: Effect, network_memo: &str) -> Option<Self> {
-        Some(match effect {
+    fn of(effect: &Effect, network_memo: &str) -> Option<Self> {
+        Some(match effect.clone() {
             Effect::Provider(ProviderEffect::MakeInvoice(make)) => Self::Receive(wire::Receive {
                 key: make.key,
                 amount_msat: make.amount_msat,
@@ -143,11 +150,11 @@ impl Ask {
 
 /// Asks until the executor has answered. Asking again is safe: the key makes it the same payment.
 async fn act(desk: Arc<Inner>, mut link: Link, pending: Pending<Effect>) {
-    let Pending { id, effect, .. } = pending;
-    let Some(ask) = Ask::of(effect, "Pilothouse") else {
-        tracing::error!(effect = %id, "this effect is not for the wallet");
-        return;
+    let Some(ask) = Ask::of(&pending.effect, "Pilothouse") else {
+        return not_ours(&desk, pending).await;
     };
+    let Pending { id, effect, .. } = pending;
+    let mut backoff = Backoff::new(RECONNECT, LONGEST_RETRY);
     loop {
         let client = match link.wait_for(Option::is_some).await {
             Ok(client) => client.clone(),
@@ -156,7 +163,22 @@ async fn act(desk: Arc<Inner>, mut link: Link, pending: Pending<Effect>) {
         let Some(client) = client else { continue };
         match ask.send(&client, host::clock::now()).await {
             Ok(payment) => return report(&desk, id, WalletFact::Accepted(payment)).await,
-            Err(error) if error.retryable => tokio::time::sleep(RECONNECT).await,
+            Err(error) if error.retryable => {
+                let wait = backoff.failed();
+                match &ask {
+                    Ask::Pay(_) if backoff.tries() == UNKNOWN_AFTER => {
+                        let (key, why) = (ask.key().clone(), error.message);
+                        if tell(&desk, WalletFact::Unanswered { key, why }).await.is_err() {
+                            return;
+                        }
+                    }
+                    Ask::Receive(_) if backoff.tries() == INVOICE_TRIES => {
+                        return give_up(&desk, id, effect, INVOICE_TRIES, error.message).await;
+                    }
+                    _ => {}
+                }
+                tokio::time::sleep(wait).await;
+            }
             Err(error) => {
                 let key = ask.key().clone();
                 return report(&desk, id, WalletFact::Refused { key, error }).await;

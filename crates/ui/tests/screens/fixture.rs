@@ -295,6 +295,7 @@ pub fn busy() -> View {
         jobs: jobs(),
         payments: payments(),
         receipts: Vec::new(),
+        dead_letters: Vec::new(),
         log: LogView {
             events: 1_204,
             last: Some(log_row(1_204)),

@@ -230,3 +230,50 @@ fn a_paid_provider_that_stays_silent_ends_explicitly_with_what_it_cost() {
     assert_eq!(desk.words(id), ("timed_out", "paid"));
     assert_eq!(desk.books().spent_msat, 700);
 }
+
+#[test]
+fn a_payment_that_settles_after_it_was_said_to_have_failed_is_shown_and_counted_once() {
+    let (mut desk, id) = asked(Some(SELLER));
+    let (bolt11, _) = invoice(9, 700, desk.now, 600);
+    desk.seen(&pay_required(id, 700, &bolt11), SELLER);
+    let pay = desk.pays()[0].clone();
+    let (request_id, payment_hash) = (id, pay.payment_hash);
+    let reason = "the wallet stopped".to_owned();
+    desk.feed(BuyerInput::PayFailed { request_id, payment_hash, reason });
+    assert_eq!(desk.words(id), ("failed", "released"));
+    let forged = settle(&Pay { amount_msat: msat(699), ..pay.clone() }, 9, 0);
+    assert_eq!(desk.feed(forged).emits, [], "not of this amount");
+    desk.feed(settle(&pay, 9, 3));
+    assert_eq!(desk.words(id), ("failed", "paid"));
+    assert_eq!(desk.books().spent_msat, 703);
+    assert_eq!(desk.job(id).fee_msat, Some(msat(3)));
+    assert!(desk.job(id).reason.as_ref().unwrap().contains("0.703 sat were paid in vain"));
+    assert!(desk.job(id).is_over() && !desk.job(id).succeeded());
+    assert_eq!(desk.feed(settle(&pay, 9, 3)).emits, [], "once");
+    desk.later(10_000);
+    assert_eq!(desk.words(id), ("failed", "paid"));
+    assert_eq!(desk.replayed(), desk.buyer);
+}
+
+#[test]
+fn a_payment_that_settles_when_its_purchase_is_no_longer_held_is_counted() {
+    let (mut desk, id) = asked(Some(SELLER));
+    let (bolt11, _) = invoice(9, 700, desk.now, 600);
+    desk.seen(&pay_required(id, 700, &bolt11), SELLER);
+    let pay = desk.pays()[0].clone();
+    let (request_id, payment_hash) = (id, pay.payment_hash);
+    desk.feed(BuyerInput::PayFailed { request_id, payment_hash, reason: "no".into() });
+    for n in 0..KEEP_CLOSED {
+        let draft = draft(&format!("other-{n}"), Some(SELLER));
+        let salt = [u8::try_from(n % 256).unwrap(); 32];
+        let limits = limits(1_000_000);
+        let order = BuyerInput::Submit { draft, salt, limits };
+        let Some(Reply::Submitted { request_id }) = desk.feed(order).reply else { panic!() };
+        desk.feed(BuyerInput::Cancel { request_id });
+    }
+    assert_eq!(desk.buyer.job(&id), None, "it is read from the log only");
+    desk.feed(settle(&pay, 9, 3));
+    assert_eq!(desk.books().spent_msat, 703);
+    assert_eq!(desk.feed(settle(&pay, 9, 3)).emits, [], "once");
+    assert_eq!(desk.replayed(), desk.buyer);
+}

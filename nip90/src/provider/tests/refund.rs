@@ -72,7 +72,6 @@ fn what_was_paid_goes_back_to_the_buyers_invoice_and_its_preimage_proves_it() {
     for wrong in [
         RefundFact { preimage: domain::Preimage([9; 32]), ..fact },
         RefundFact { amount_msat: msat(499), ..fact },
-        RefundFact { attempt: 2, ..fact },
         RefundFact {
             preimage: domain::Preimage([9; 32]),
             payment_hash: domain::Preimage([9; 32]).payment_hash(),
@@ -163,10 +162,82 @@ fn a_refund_that_surely_failed_is_owed_as_before_and_may_be_tried_anew() {
     desk.feed(ProviderInput::Refund(order(&desk, id, 41, 500)));
     let second = asked(&desk)[1].clone();
     assert_eq!(second.key.as_str(), format!("refund/{id}/2"));
-    assert_eq!(desk.feed(ProviderInput::RefundSettled(settled(&first, 40))).emits, []);
     desk.feed(ProviderInput::RefundSettled(settled(&second, 41)));
     assert_eq!(desk.words(id).1, "refunded");
     assert_eq!(desk.feed(failed(2)).emits, [], "what moved has moved");
+    assert_eq!(desk.job(id).refund.as_ref().unwrap().attempt, 2);
+    assert_eq!(desk.job(id).reason.as_ref().unwrap().matches("besides").count(), 0);
+    // Should the first one have moved after all, both are shown.
+    desk.feed(ProviderInput::RefundSettled(settled(&first, 40)));
+    assert_eq!(desk.words(id).1, "refunded");
+    let shown: Vec<_> = desk.job(id).given_back().map(|refund| refund.attempt).collect();
+    assert_eq!(shown, [2, 1]);
+    assert!(desk.job(id).reason.as_ref().unwrap().contains("0.500 sat went back besides"));
+    assert_eq!(desk.feed(ProviderInput::RefundSettled(settled(&first, 40))).emits, [], "once");
+    assert_eq!(desk.replayed(), desk.provider);
+}
+
+#[test]
+fn an_earlier_attempt_that_settles_while_a_later_one_is_on_its_way_counts() {
+    for later_one_fails in [true, false] {
+        let (mut desk, id, _) = owing();
+        desk.feed(ProviderInput::Refund(order(&desk, id, 40, 500)));
+        let reason = || "no route".to_owned();
+        desk.feed(ProviderInput::RefundFailed { request_id: id, attempt: 1, reason: reason() });
+        desk.feed(ProviderInput::Refund(order(&desk, id, 41, 500)));
+        let (first, second) = (asked(&desk)[0].clone(), asked(&desk)[1].clone());
+        desk.feed(ProviderInput::RefundSettled(settled(&first, 40)));
+        assert_eq!(desk.words(id).1, "refunded");
+        assert_eq!(desk.job(id).refund.as_ref().unwrap().attempt, 1);
+        let third = ProviderInput::Refund(order(&desk, id, 42, 500));
+        assert_eq!(refusal(&mut desk, third), "no_refund_due");
+        if later_one_fails {
+            let (request_id, attempt) = (id, 2);
+            let failed = ProviderInput::RefundFailed { request_id, attempt, reason: reason() };
+            assert_eq!(desk.feed(failed).emits, [], "nothing is owed again");
+        } else {
+            desk.feed(ProviderInput::RefundSettled(settled(&second, 41)));
+        }
+        assert_eq!(desk.words(id).1, "refunded");
+        let shown = desk.job(id).given_back().count();
+        assert_eq!(shown, if later_one_fails { 1 } else { 2 });
+        assert_eq!(desk.replayed(), desk.provider);
+    }
+}
+
+#[test]
+fn a_refund_that_settles_after_the_operators_word_is_shown() {
+    let (mut desk, id, _) = owing();
+    desk.feed(ProviderInput::Refund(order(&desk, id, 40, 500)));
+    let pay = asked(&desk)[0].clone();
+    let reason = "the wallet stopped".into();
+    desk.feed(ProviderInput::RefundFailed { request_id: id, attempt: 1, reason });
+    desk.feed(ProviderInput::HandBack { request_id: id, note: "in cash".into() });
+    desk.feed(ProviderInput::RefundSettled(settled(&pay, 40)));
+    assert_eq!(desk.words(id).1, "refunded");
+    assert_eq!(desk.job(id).handed_back.as_deref(), Some("in cash"));
+    assert_eq!(desk.job(id).given_back().count(), 1);
+    assert!(desk.job(id).reason.as_ref().unwrap().contains("besides"));
+    assert_eq!(desk.replayed(), desk.provider);
+}
+
+#[test]
+fn a_refund_that_settles_when_its_job_is_no_longer_held_is_recorded() {
+    let (mut desk, id, _) = owing();
+    desk.feed(ProviderInput::Refund(order(&desk, id, 40, 500)));
+    let pay = asked(&desk)[0].clone();
+    let reason = "the wallet stopped".into();
+    desk.feed(ProviderInput::RefundFailed { request_id: id, attempt: 1, reason });
+    desk.feed(ProviderInput::HandBack { request_id: id, note: "in cash".into() });
+    for n in 0..KEEP_CLOSED {
+        let unique = Some(format!("other-{n}"));
+        desk.seen(&request(&RequestTerms { unique, bid_msat: Some(msat(1)), ..terms() }));
+        desk.later(1);
+    }
+    assert_eq!(desk.provider.job(&id), None, "it is read from the log only");
+    let decision = desk.feed(ProviderInput::RefundSettled(settled(&pay, 40)));
+    assert!(matches!(decision.emits[0].event, ProviderEvent::Refunded(_)));
+    assert_eq!(desk.feed(ProviderInput::RefundSettled(settled(&pay, 40))).emits, [], "once");
     assert_eq!(desk.replayed(), desk.provider);
 }
 
