@@ -5,10 +5,11 @@
 use lightning_invoice::Bolt11Invoice;
 use scenarios::{
     desk::{Desk, path_text},
-    programs::repository,
+    programs::{repository, until},
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
 
 fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("not a number: {value}"))
@@ -51,13 +52,48 @@ fn one_command_sells_and_buys_one_job_of_each_kind() {
     receipts_hold_and_show_tampering(&desk, &report);
     assert!(desk.verify_log().unwrap() > 0);
     assert!(desk.verify_wallet_log().unwrap() > 0);
-    let buyer = Desk::new(desk.home.join("demo-buyer"));
+    let mut buyer = Desk::new(desk.home.join("demo-buyer"));
     assert!(buyer.verify_log().unwrap() > 0);
     assert!(buyer.verify_wallet_log().unwrap() > 0);
     for desk in [&desk, &buyer] {
         assert!(desk.ends().unwrap().iter().all(|(_, ends)| *ends == 1));
         assert_eq!(desk.panics().unwrap(), Vec::<String>::new());
     }
+    kept_blobs_are_sealed_and_packed_inputs_end_with_their_jobs(&desk, &mut buyer);
+}
+
+fn kept_blobs_are_sealed_and_packed_inputs_end_with_their_jobs(desk: &Desk, buyer: &mut Desk) {
+    let packed = buyer.home.join("packed");
+    let inputs = files(&packed);
+    assert!(!inputs.is_empty(), "the demo packs a folder");
+    // The blob server keeps the same content in the open, by its plain hash.
+    let served = files(&desk.home.join("practice"));
+    for file in inputs.iter().chain(&files(&buyer.home.join("bought"))) {
+        let name = file.file_name().unwrap();
+        assert!(served.iter().all(|served| served.file_name() != Some(name)), "a plain hash");
+        let bytes = std::fs::read(file).unwrap();
+        for served in &served {
+            let served = std::fs::read(served).unwrap();
+            let part = &served[..served.len().min(32)];
+            assert!(part.len() < 32 || !bytes.windows(32).any(|window| window == part));
+        }
+    }
+    assert_eq!(files(&desk.home.join("packed")), Vec::<PathBuf>::new(), "a seller keeps no input");
+    assert_eq!(files(&desk.home.join("bought")), Vec::<PathBuf>::new(), "nor a result");
+    // Files are told from those of this start by their age.
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    buyer.start(&[]).unwrap();
+    until("packed inputs are deleted", std::time::Duration::from_secs(20), || {
+        Ok(files(&packed).is_empty())
+    })
+    .unwrap();
+    assert!(buyer.stop().unwrap().success());
+}
+
+/// Every file below a folder; none where it is not there.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 fn receipts_hold_and_show_tampering(desk: &Desk, report: &Value) {

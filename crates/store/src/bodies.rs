@@ -26,7 +26,7 @@ use crate::{
 
 /// Larger ones are files.
 const INLINE_BYTES: usize = 64 * 1024;
-const NONCE_BYTES: usize = 24;
+pub(crate) const NONCE_BYTES: usize = 24;
 const SALT_BYTES: usize = 32;
 
 /// Encrypts and decrypts the bodies of one database.
@@ -91,12 +91,13 @@ impl Seal {
     }
 }
 
-fn derive(key: &[u8; 32], purpose: &str, database_id: &[u8]) -> Zeroizing<[u8; 32]> {
+/// A key of its own for each purpose and each thing that it is for.
+pub(crate) fn derive(key: &[u8; 32], purpose: &str, of: &[u8]) -> Zeroizing<[u8; 32]> {
     let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(key).expect("BUG: HMAC takes any key");
     mac.update(b"pilothouse store v1 ");
     mac.update(purpose.as_bytes());
     mac.update(&[0]);
-    mac.update(database_id);
+    mac.update(of);
     Zeroizing::new(mac.finalize().into_bytes().into())
 }
 

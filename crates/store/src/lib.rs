@@ -17,6 +17,7 @@ mod reader;
 mod recent;
 mod rows;
 mod schema;
+mod sealed;
 mod snapshots;
 mod store;
 mod upkeep;
@@ -33,6 +34,7 @@ pub use recent::RecentBodies;
 pub use rows::{
     Batch, Committed, CursorUpdate, Head, NewEvent, OutboxEntry, OutboxRow, Retry, ViewRow,
 };
+pub use sealed::SealedFiles;
 pub use snapshots::Snapshot;
 pub use store::{OpenOptions, Store};
 pub use upkeep::Collected;

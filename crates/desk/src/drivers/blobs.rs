@@ -21,11 +21,13 @@ use std::{
 };
 use tokio::task::JoinSet;
 
-use super::{effects, ordered, sign};
+use super::{
+    effects,
+    kept::{self, Place},
+    ordered, sign,
+};
 use crate::process::Inner;
 
-/// Blobs of ours and blobs that we bought, by hash, below the home.
-const DIR: &str = "blobs-by-hash";
 const AT_ONCE: usize = 8;
 const RETRY: Duration = Duration::from_millis(500);
 const TRIES: u32 = 40;
@@ -36,8 +38,17 @@ const LEFT_OUT_NAMED: usize = 20;
 
 pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody> {
     let committed = effects(desk, "blob")?;
-    let desk = Arc::clone(desk);
-    tasks.spawn(ordered::run(committed, AT_ONCE, move |pending| fetch(Arc::clone(&desk), pending)));
+    let fetching = Arc::clone(desk);
+    let fetch = move |pending| fetch(Arc::clone(&fetching), pending);
+    tasks.spawn(ordered::run(committed, AT_ONCE, fetch));
+    let (desk, started) = (Arc::clone(desk), host::clock::now());
+    tasks.spawn(async move {
+        match kept::forget_packed(&desk, started).await {
+            Ok(0) => {}
+            Ok(files) => tracing::info!(files, "packed inputs of jobs that are over are deleted"),
+            Err(error) => tracing::warn!(%error, "packed inputs of jobs that are over stay"),
+        }
+    });
     Ok(())
 }
 
@@ -47,7 +58,7 @@ async fn fetch(desk: Arc<Inner>, pending: Pending<Effect>) {
         tracing::error!(effect = %pending.id, "this effect is not for the blob driver");
         return;
     };
-    let fact = match obtain(&desk, &blob).await {
+    let fact = match obtain_bought(&desk, &blob).await {
         Ok(bytes) => BuyerInput::BlobFetched {
             request_id,
             sha256: blob.sha256,
@@ -58,24 +69,37 @@ async fn fetch(desk: Arc<Inner>, pending: Pending<Effect>) {
     let _stopping = desk.core.deliver(Input::of_effect(pending.id, Fact::Buyer(fact))).await;
 }
 
-/// The bytes of `blob`: from our own store, else fetched, checked and kept.
+/// The bytes of `blob`: from our own store, else fetched and checked. A buyer's input is not kept:
+/// a stranger's content stays no longer on this machine than its job runs.
 pub async fn obtain(desk: &Inner, blob: &Blob) -> Result<Bytes, ErrorBody> {
-    if let Some(bytes) = kept(desk, &blob.sha256).await {
+    match kept::read(desk, &[Place::Packed, Place::Bought], &blob.sha256).await {
+        Some(bytes) => Ok(bytes),
+        None => download(desk, blob).await,
+    }
+}
+
+/// The bytes of what we bought: kept from then on.
+async fn obtain_bought(desk: &Inner, blob: &Blob) -> Result<Bytes, ErrorBody> {
+    if let Some(bytes) = kept::read(desk, &[Place::Bought], &blob.sha256).await {
         return Ok(bytes);
     }
+    let bytes = download(desk, blob).await?;
+    kept::write(desk, Place::Bought, &blob.sha256, &bytes).await?;
+    Ok(bytes)
+}
+
+async fn download(desk: &Inner, blob: &Blob) -> Result<Bytes, ErrorBody> {
     let mut tries = 0;
-    let bytes = loop {
+    loop {
         match desk.blossom.get(&blob.url, &blob.sha256, blob.size_bytes).await {
-            Ok(bytes) => break bytes,
+            Ok(bytes) => return Ok(bytes),
             Err(error) if error.is_retryable() && tries < TRIES => {
                 tries += 1;
                 tokio::time::sleep(RETRY).await;
             }
             Err(error) => return Err(not_moved("fetched", &error)),
         }
-    };
-    keep(desk, &blob.sha256, &bytes).await?;
-    Ok(bytes)
+    }
 }
 
 /// Content that a result names by hash: it is on the server of the result's own blob, else on ours.
@@ -96,7 +120,7 @@ pub async fn obtain_attached(
         size_bytes: named.size_bytes,
         media_type: "application/octet-stream".to_owned(),
     };
-    obtain(desk, &blob).await
+    obtain_bought(desk, &blob).await
 }
 
 fn server(desk: &Inner) -> Result<String, ErrorBody> {
@@ -133,7 +157,7 @@ pub async fn upload(desk: &Inner, bytes: Bytes, media_type: &str) -> Result<Blob
 /// Puts every blob that a request names on its server, out of our own store.
 pub async fn upload_kept(desk: &Inner, blobs: &[Blob]) -> Result<(), ErrorBody> {
     for blob in blobs {
-        let bytes = kept(desk, &blob.sha256).await.ok_or_else(|| {
+        let bytes = kept::read(desk, &[Place::Packed], &blob.sha256).await.ok_or_else(|| {
             ErrorBody::new(
                 "blob_gone",
                 format!("The packed input {} is gone.", blob.sha256.short()),
@@ -157,7 +181,7 @@ pub async fn pack(
     let packing = tokio::task::spawn_blocking(move || pack_blocking(&path, &progress));
     let (bytes, sha256, packed) =
         packing.await.map_err(|error| ErrorBody::new("internal", error.to_string()))??;
-    keep(desk, &sha256, &bytes).await?;
+    kept::write(desk, Place::Packed, &sha256, &bytes).await?;
     Ok(packed)
 }
 
@@ -203,25 +227,6 @@ fn media_type_of(path: &Path) -> &'static str {
         Some("txt") => "text/plain",
         _ => "application/octet-stream",
     }
-}
-
-fn place(desk: &Inner, sha256: &Sha256Hash) -> PathBuf {
-    desk.home.join(DIR).join(sha256.to_string())
-}
-
-/// A blob of our own store; one whose bytes were changed is no longer that blob.
-pub async fn kept(desk: &Inner, sha256: &Sha256Hash) -> Option<Bytes> {
-    let bytes = tokio::fs::read(place(desk, sha256)).await.ok()?;
-    (Sha256Hash::of(&bytes) == *sha256).then(|| bytes.into())
-}
-
-async fn keep(desk: &Inner, sha256: &Sha256Hash, bytes: &Bytes) -> Result<(), ErrorBody> {
-    desk.home.dir(DIR).map_err(crate::cli::home_error)?;
-    let (path, bytes) = (place(desk, sha256), bytes.clone());
-    tokio::task::spawn_blocking(move || host::home::write_private(&path, &bytes))
-        .await
-        .map_err(|error| ErrorBody::new("internal", error.to_string()))?
-        .map_err(|error| ErrorBody::new("not_written", error.to_string()))
 }
 
 /// Signs Blossom's authorization events with the desk's identity.

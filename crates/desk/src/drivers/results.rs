@@ -6,7 +6,7 @@ use nip90::{Blob, ResultRef};
 use std::sync::Arc;
 use store::{EventQuery, Order, Reader};
 
-use super::blobs;
+use super::kept::{self, Place};
 use crate::{process::Inner, storage};
 
 /// Longer results are read from the blob or the export.
@@ -29,9 +29,10 @@ pub async fn page(desk: &Arc<Inner>, id: RequestId) -> Result<JobResult, ErrorBo
         ResultRef::Event { body, .. } => {
             (desk.body(body).await.ok().map(|bytes| bytes.to_vec()), body.media_type.to_string())
         }
-        ResultRef::Blob(Blob { sha256, media_type, .. }) => {
-            (blobs::kept(desk, sha256).await.map(|bytes| bytes.to_vec()), media_type.clone())
-        }
+        ResultRef::Blob(Blob { sha256, media_type, .. }) => (
+            kept::read(desk, &[Place::Bought], sha256).await.map(|bytes| bytes.to_vec()),
+            media_type.clone(),
+        ),
     };
     let Some(bytes) = bytes else { return Ok(JobResult::NotHere) };
     let size_bytes = bytes.len() as u64;
