@@ -22,15 +22,18 @@ use std::{
 use tokio::task::JoinSet;
 
 use super::{
+    backoff::Backoff,
     effects,
     kept::{self, Place},
-    ordered, sign,
+    not_ours, ordered, sign,
 };
 use crate::process::Inner;
 
 const AT_ONCE: usize = 8;
-const RETRY: Duration = Duration::from_millis(500);
-const TRIES: u32 = 40;
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// About half a minute.
+const TRIES: u32 = 10;
 /// The largest file that is sent as it is.
 const LARGEST_FILE_BYTES: u64 = 16 << 20;
 /// Of what could not be packed, so many are named.
@@ -55,8 +58,7 @@ pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody
 /// Fetches a result that we bought into our own store.
 async fn fetch(desk: Arc<Inner>, pending: Pending<Effect>) {
     let Effect::Buyer(BuyerEffect::FetchBlob { request_id, blob }) = pending.effect else {
-        tracing::error!(effect = %pending.id, "this effect is not for the blob driver");
-        return;
+        return not_ours(&desk, pending).await;
     };
     let fact = match obtain_bought(&desk, &blob).await {
         Ok(bytes) => BuyerInput::BlobFetched {
@@ -89,13 +91,12 @@ async fn obtain_bought(desk: &Inner, blob: &Blob) -> Result<Bytes, ErrorBody> {
 }
 
 async fn download(desk: &Inner, blob: &Blob) -> Result<Bytes, ErrorBody> {
-    let mut tries = 0;
+    let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
     loop {
         match desk.blossom.get(&blob.url, &blob.sha256, blob.size_bytes).await {
             Ok(bytes) => return Ok(bytes),
-            Err(error) if error.is_retryable() && tries < TRIES => {
-                tries += 1;
-                tokio::time::sleep(RETRY).await;
+            Err(error) if error.is_retryable() && backoff.tries() < TRIES => {
+                tokio::time::sleep(backoff.failed()).await;
             }
             Err(error) => return Err(not_moved("fetched", &error)),
         }
@@ -134,7 +135,7 @@ fn server(desk: &Inner) -> Result<String, ErrorBody> {
 pub async fn upload(desk: &Inner, bytes: Bytes, media_type: &str) -> Result<Blob, ErrorBody> {
     let server = server(desk)?;
     let size_bytes = bytes.len() as u64;
-    let mut tries = 0;
+    let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
     loop {
         match desk.blossom.put(&server, bytes.clone(), media_type, &EventSigner(desk)).await {
             Ok(blob) => {
@@ -145,9 +146,8 @@ pub async fn upload(desk: &Inner, bytes: Bytes, media_type: &str) -> Result<Blob
                     media_type: media_type.to_owned(),
                 });
             }
-            Err(error) if error.is_retryable() && tries < TRIES => {
-                tries += 1;
-                tokio::time::sleep(RETRY).await;
+            Err(error) if error.is_retryable() && backoff.tries() < TRIES => {
+                tokio::time::sleep(backoff.failed()).await;
             }
             Err(error) => return Err(not_moved("stored", &error)),
         }
@@ -196,8 +196,10 @@ fn pack_blocking(
     };
     if path.is_dir() {
         let go_on = |files, bytes| progress.note(files, bytes);
-        let made = snapshot::pack_while(path, &SnapshotLimits::default(), &go_on)
-            .map_err(|error| bad(error.to_string()))?;
+        let made =
+            snapshot::pack_while(path, &SnapshotLimits::default(), &go_on).map_err(|error| {
+                bad(format!("The folder was not packed: {error}. Nothing was kept or sent."))
+            })?;
         let left_out = made.skipped.iter().take(LEFT_OUT_NAMED);
         let left_out = left_out.map(|one| format!("{}: {}", one.path.display(), one.why)).collect();
         let (sha256, input) = input(&made.archive, snapshot::MEDIA_TYPE);
@@ -209,11 +211,15 @@ fn pack_blocking(
         };
         return Ok((made.archive, sha256, packed));
     }
-    let meta = path.metadata().map_err(|error| bad(format!("{}: {error}", path.display())))?;
+    let meta = path
+        .metadata()
+        .map_err(|error| bad(format!("{} was not read: {error}.", path.display())))?;
     if meta.len() > LARGEST_FILE_BYTES {
         return Err(bad(format!("{} is larger than 16 MiB.", path.display())));
     }
-    let bytes: Bytes = std::fs::read(path).map_err(|error| bad(error.to_string()))?.into();
+    let bytes: Bytes = std::fs::read(path)
+        .map_err(|error| bad(format!("{} was not read: {error}.", path.display())))?
+        .into();
     progress.note(1, bytes.len() as u64);
     let (sha256, input) = input(&bytes, media_type_of(path));
     Ok((bytes, sha256, Packed { input, files: 1, left_out: Vec::new(), left_out_count: 0 }))

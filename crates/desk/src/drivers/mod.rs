@@ -1,5 +1,6 @@
 //! Drivers: each pulls its adapter's committed effects and reports what the world answered.
 
+mod backoff;
 pub mod blobs;
 pub mod harness;
 mod kept;
@@ -10,8 +11,9 @@ pub mod sign;
 pub mod submit;
 pub mod wallet;
 
-use domain::ErrorBody;
-use engine::{Fact, Input};
+use domain::{EffectId, ErrorBody};
+use engine::{Effect, Fact, GaveUp, Input};
+use host::Pending;
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
@@ -49,11 +51,23 @@ async fn wake_on_change(desk: Arc<Inner>) {
     }
 }
 
+/// Says that an effect was not done and is not tried again: its lane hears of it, or the operator.
+async fn give_up(desk: &Inner, effect: EffectId, what: Effect, tries: u32, why: String) {
+    tracing::warn!(%effect, tries, why, "an effect was given up");
+    let gave_up = Box::new(GaveUp { what, tries, why });
+    let fact = Fact::GaveUp { effect: effect.clone(), gave_up };
+    let _stopping = desk.core.deliver(Input::of_effect(effect, fact)).await;
+}
+
+/// An effect that its adapter's driver does not know: a bug, which the operator gets to see.
+async fn not_ours(desk: &Inner, pending: Pending<Effect>) {
+    tracing::error!(effect = %pending.id, "BUG: an effect came to a driver that does not know it");
+    let why = "this version of the desk does not know how to do it".to_owned();
+    give_up(desk, pending.id, pending.effect, 0, why).await;
+}
+
 /// The effects of one adapter; each driver takes its own once.
-fn effects(
-    desk: &Inner,
-    adapter: &'static str,
-) -> Result<host::core::Effects<engine::Effect>, ErrorBody> {
+fn effects(desk: &Inner, adapter: &'static str) -> Result<host::core::Effects<Effect>, ErrorBody> {
     desk.core.effects(adapter).ok_or_else(|| {
         ErrorBody::new("internal", format!("the effects of {adapter} were taken twice"))
     })
