@@ -261,12 +261,12 @@ impl Job {
                 self.receipt = ReceiptState::Signed;
                 self.end_by = None;
             }
-            other => self.given_back(other),
+            other => self.apply_refund(other),
         }
     }
 
     /// What becomes of the money that is owed back.
-    fn given_back(&mut self, event: &ProviderEvent) {
+    fn apply_refund(&mut self, event: &ProviderEvent) {
         match event {
             ProviderEvent::Refunding(refunding) => {
                 self.pay(PaymentStep::SendRefund);

@@ -6,7 +6,10 @@ use crate::{
     provider::execution::Execution,
 };
 use proptest::prelude::*;
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 const JOBS: usize = 5;
 
@@ -60,7 +63,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => n.clone().prop_map(Action::Refuse),
         1 => n.clone().prop_map(Action::Cancel),
         2 => (n.clone(), 0..4_u8).prop_map(|(n, how)| Action::Refund(n, how)),
-        2 => (n.clone(), 0..4_u8).prop_map(|(n, how)| Action::RefundEnds(n, how)),
+        2 => (n.clone(), 0..5_u8).prop_map(|(n, how)| Action::RefundEnds(n, how)),
         1 => n.prop_map(Action::HandBack),
         1 => prop::bool::weighted(0.8).prop_map(Action::Switch),
         1 => (0..3_u32).prop_map(Action::Relays),
@@ -89,6 +92,8 @@ struct Run {
     invoices: BTreeMap<usize, (String, PaidFact)>,
     /// Money that settled: sent to the machine at least once, by the exact invoice.
     settled: BTreeMap<usize, Msat>,
+    /// Refunds that settled, by job and payment hash.
+    settled_refunds: BTreeSet<(RequestId, domain::PaymentHash)>,
 }
 
 impl Run {
@@ -199,10 +204,12 @@ impl Run {
                 ProviderInput::Paid(PaidFact { amount_msat, ..*paid })
             }
             Action::RefundEnds(n, how) => {
-                let asked = self.desk.effects.iter().rev().find_map(|effect| match effect {
+                let mut asked = self.desk.effects.iter().filter_map(|effect| match effect {
                     ProviderEffect::PayRefund(pay) if pay.request_id == id(*n) => Some(pay),
                     _ => None,
-                })?;
+                });
+                // An earlier attempt, too, may settle after it was said to have failed.
+                let asked = if *how == 4 { asked.next()? } else { asked.next_back()? };
                 let (request_id, attempt) = refund_of_key(&asked.key).unwrap();
                 let preimage = (0..=u8::MAX)
                     .map(|seed| domain::Preimage([seed; 32]))
@@ -210,14 +217,17 @@ impl Run {
                 match how {
                     0 => ProviderInput::RefundUnknown { request_id, attempt },
                     1 => ProviderInput::RefundFailed { request_id, attempt, reason: "no".into() },
-                    _ => ProviderInput::RefundSettled(RefundFact {
-                        request_id,
-                        attempt,
-                        payment_hash: asked.payment_hash,
-                        preimage,
-                        amount_msat: asked.amount_msat,
-                        fee_msat: msat(1),
-                    }),
+                    _ => {
+                        self.settled_refunds.insert((request_id, asked.payment_hash));
+                        ProviderInput::RefundSettled(RefundFact {
+                            request_id,
+                            attempt,
+                            payment_hash: asked.payment_hash,
+                            preimage,
+                            amount_msat: asked.amount_msat,
+                            fee_msat: msat(1),
+                        })
+                    }
                 }
             }
             Action::Receipt(n) => {
@@ -282,14 +292,23 @@ impl Run {
             let refunded: Vec<_> = events
                 .iter()
                 .filter_map(|event| match &event.data {
-                    ProviderEvent::Refunded(refunded) => Some(refunded.amount_msat.get()),
+                    ProviderEvent::Refunded(refunded) => Some(refunded),
                     _ => None,
                 })
                 .collect();
-            let word = count(|e| matches!(e, ProviderEvent::HandedBack(_)));
-            prop_assert!(refunded.len() + word <= 1, "given back once");
+            let hashes: BTreeSet<_> = refunded.iter().map(|refund| refund.payment_hash).collect();
+            prop_assert_eq!(hashes.len(), refunded.len(), "a refund settles once");
+            let settled = self.settled_refunds.iter().filter(|(of, _)| *of == id).count();
+            prop_assert_eq!(refunded.len(), settled, "money that went back is shown");
+            let given_back = events.iter().position(|event| {
+                matches!(event.data, ProviderEvent::Refunded(_) | ProviderEvent::HandedBack(_))
+            });
+            let sent = events.iter().rposition(|event| {
+                matches!(event.data, ProviderEvent::Refunding(_) | ProviderEvent::HandedBack(_))
+            });
+            prop_assert!(given_back.is_none_or(|at| sent <= Some(at)), "given back once");
             prop_assert!(
-                refunded.iter().all(|given| *given <= 500)
+                refunded.iter().all(|given| given.amount_msat <= msat(500))
                     && (refunded.is_empty() || credited == 1),
                 "never more than what was paid"
             );
@@ -374,7 +393,12 @@ proptest! {
     fn random_histories_keep_the_invariants(actions in proptest::collection::vec(action(), 1..90), price in 0..3_u8, places in 1..3_usize) {
         let mut desk = Desk::bare();
         desk.config.max_running = places;
-        let mut run = Run { desk, invoices: BTreeMap::new(), settled: BTreeMap::new() };
+        let mut run = Run {
+            desk,
+            invoices: BTreeMap::new(),
+            settled: BTreeMap::new(),
+            settled_refunds: BTreeSet::new(),
+        };
         for input in [offer(price), ProviderInput::Relays { connected: 1 }, ProviderInput::GoOnline] {
             run.step(input)?;
         }
