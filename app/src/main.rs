@@ -30,3 +30,27 @@ fn local_offset_secs(at: Timestamp) -> i32 {
     let at = i64::try_from(at.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     at.map_or(0, |at| jiff::tz::TimeZone::system().to_offset(at).seconds())
 }
+
+#[cfg(test)]
+mod tests {
+    /// What the window says of the command line is what the command line takes.
+    #[test]
+    fn every_action_names_a_command_that_there_is() {
+        for action in ui::actions::ACTIONS {
+            let Some(line) = action.cli else { continue };
+            let words = line.split(' ').map(|word| match word {
+                "MSAT" => "1000",
+                "URL" => "wss://relay.example.com",
+                word => word,
+            });
+            if let Err(error) = desk::cli::grammar().try_get_matches_from(words) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_out_of_any_calendar_is_in_utc() {
+        assert_eq!(super::local_offset_secs(domain::Timestamp(u64::MAX)), 0);
+    }
+}

@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     courier::{Courier, Purpose},
     deeds, frame, look,
-    look::look as look_of,
+    look::{Room, look as look_of},
     memory::{Keeper, Memory},
     palette, run,
     scene::{Act, Data, KeyMaker, Scene, env},
@@ -222,7 +222,8 @@ impl DeskApp {
 
     fn frame(&mut self, ui: &mut Ui, acts: &mut Vec<Act>) {
         let look = look_of(ui.ctx());
-        let narrow = ui.ctx().content_rect().width() < look.size.narrow_below;
+        let room = look.room(ui.ctx());
+        let narrow = room < Room::Wide;
         let mac = ui.ctx().os().is_mac();
         let state = &mut self.state;
         let mut scene = Scene {
@@ -245,20 +246,29 @@ impl DeskApp {
         Panel::bottom("status")
             .exact_size(look.size.status_line)
             .frame(canvas)
-            .show(ui, |ui| frame::status::show(ui, &mut scene));
+            .show(ui, |ui| frame::status::show(ui, &mut scene, room));
         let bar_margin = look.margin(look.space.l, 0.0);
         Panel::top("top")
             .exact_size(look.size.top_bar)
             .frame(canvas.inner_margin(bar_margin))
-            .show(ui, |ui| frame::top::show(ui, &mut scene, state, narrow));
+            .show(ui, |ui| frame::top::show(ui, &mut scene, state, room));
         let surface = Frame::new().fill(look.color.surface);
-        if state.inspector_open && state.subject.is_some() {
+        let inspected = state.inspector_open && state.subject.is_some();
+        let inner = surface.inner_margin(look.margin(look.space.l, look.space.s));
+        if inspected && room == Room::Tight {
+            // There is no room beside it: it stands in the screen's place until it is closed.
+            CentralPanel::no_frame()
+                .frame(inner)
+                .show(ui, |ui| frame::inspector::show(ui, &mut scene, state));
+            return;
+        }
+        if inspected {
             let wide = state.inspector_width.unwrap_or(look.size.inspector);
             let width = if narrow { look.size.inspector_min } else { wide };
             let shown = Panel::right(("inspector", narrow))
                 .default_size(width)
                 .size_range(look.size.inspector_min..=look.size.inspector_max)
-                .frame(surface.inner_margin(look.margin(look.space.l, look.space.s)))
+                .frame(inner)
                 .show(ui, |ui| frame::inspector::show(ui, &mut scene, state));
             if !narrow {
                 state.inspector_width = Some(shown.response.rect.width().round());

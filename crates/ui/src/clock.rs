@@ -76,13 +76,22 @@ impl Clock {
         }
     }
 
-    /// `2026-11-20 14:02:11.123 UTC+1`, local: for the inspector.
+    /// `2026-11-20 14:02:11 UTC+1`, local: for the inspector.
     pub fn full(&self, at: Timestamp) -> String {
+        self.dated(at, 11..19).map_or_else(|text| text, |text| format!("{text} {}", self.zone(at)))
+    }
+
+    /// `2026-11-20 14:02:11.123`, local; its zone stands beside it.
+    pub fn exact(&self, at: Timestamp) -> String {
+        self.dated(at, 11..23).unwrap_or_else(|text| text)
+    }
+
+    /// The day and a part of the time; where the year has too many digits for that, all of it.
+    fn dated(&self, at: Timestamp, time: std::ops::Range<usize>) -> Result<String, String> {
         let text = self.local(at).to_rfc3339();
-        let zone = self.zone(at);
-        match (text.get(..10), text.get(11..23)) {
-            (Some(date), Some(time)) => format!("{date} {time} {zone}"),
-            _ => text,
+        match (text.get(..10), text.get(time)) {
+            (Some(date), Some(time)) => Ok(format!("{date} {time}")),
+            _ => Err(text),
         }
     }
 
@@ -127,9 +136,10 @@ mod tests {
         assert_eq!(clock.moment(NOON), "14:57:42");
         assert_eq!(clock.moment(NOON.minus_secs(86_400)), "19 Nov 14:57");
         assert_eq!(clock.moment(NOON.minus_secs(400 * 86_400)), "2025-10-16 14:57");
-        assert_eq!(clock.full(NOON), "2026-11-20 14:57:42.123 UTC+1");
+        assert_eq!(clock.full(NOON), "2026-11-20 14:57:42 UTC+1");
+        assert_eq!(clock.exact(NOON), "2026-11-20 14:57:42.123");
         let west = Clock::new(|| NOON, |_| -12_600);
-        assert_eq!(west.full(NOON), "2026-11-20 10:27:42.123 UTC−3:30");
+        assert_eq!(west.full(NOON), "2026-11-20 10:27:42 UTC−3:30");
         assert_eq!(Clock::fixed(NOON).zone(NOON), "UTC");
         let _never_panics = (clock.moment(Timestamp(u64::MAX)), clock.time(Timestamp(u64::MAX)));
     }

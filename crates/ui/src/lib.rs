@@ -8,6 +8,7 @@ mod clock;
 mod courier;
 mod deeds;
 mod frame;
+mod graphics;
 #[cfg(feature = "headless")]
 pub mod headless;
 mod icons;

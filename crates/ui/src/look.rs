@@ -25,6 +25,15 @@ pub struct Look {
     pub reduced_motion: bool,
 }
 
+/// How much room the window has, zoom taken into account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Room {
+    /// A small window at a large zoom.
+    Tight,
+    Narrow,
+    Wide,
+}
+
 /// A step of the type scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Face {
@@ -52,6 +61,15 @@ impl Look {
             Face::Hero => FontId::new(self.text.hero, strong()),
             Face::Mono => FontId::monospace(self.text.caption),
             Face::MonoCaption => FontId::monospace(self.text.caption - 1.0),
+        }
+    }
+
+    /// The room there is in `ctx`.
+    pub fn room(&self, ctx: &Context) -> Room {
+        match ctx.content_rect().width() {
+            width if width < self.size.tight_below => Room::Tight,
+            width if width < self.size.narrow_below => Room::Narrow,
+            _ => Room::Wide,
         }
     }
 

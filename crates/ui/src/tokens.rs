@@ -60,7 +60,7 @@ lengths! {
     Sizes {
         hairline, radius, radius_small, row, row_compact, control, control_large, icon,
         icon_stroke, rail, rail_narrow, rail_item, top_bar, status_line, inspector,
-        inspector_min, inspector_max, narrow_below, content_max, side_column, form, field,
+        inspector_min, inspector_max, narrow_below, tight_below, content_max, side_column, form, field,
         field_short, search, palette, palette_top, dialog, qr, tooltip, toast, dot, badge,
         pulse_ring, shadow_blur, shadow_drop, column_time, column_day_time, column_state,
         column_amount, column_peer, column_position, column_stream, column_type,

@@ -1,9 +1,10 @@
 //! The native window: eframe on wgpu.
 
+use eframe::WgpuConfiguration;
 use engine::DeskPort;
 use std::{fmt, sync::Arc};
 
-use crate::{app::DeskApp, clock::Clock, memory::Memory};
+use crate::{app::DeskApp, clock::Clock, graphics, memory::Memory};
 
 /// How the window opens the first time; later it opens as it was.
 #[derive(Clone, Debug)]
@@ -30,6 +31,22 @@ const SMALLEST: [f32; 2] = [900.0, 600.0];
 /// # Errors
 /// Where no window can be opened: no display, or no graphics driver. The text is for people.
 pub fn run_window(port: Arc<dyn DeskPort>, options: WindowOptions) -> Result<(), String> {
+    if let Some(native) = graphics::native() {
+        match open(Arc::clone(&port), &options, native) {
+            Err(eframe::Error::Wgpu(error)) => {
+                tracing::info!(%error, "the window is drawn by OpenGL, if at all");
+            }
+            opened => return opened.map_err(|error| NoWindow(error).to_string()),
+        }
+    }
+    open(port, &options, WgpuConfiguration::default()).map_err(|error| NoWindow(error).to_string())
+}
+
+fn open(
+    port: Arc<dyn DeskPort>,
+    options: &WindowOptions,
+    wgpu_options: WgpuConfiguration,
+) -> eframe::Result {
     let place = Memory::of(&*port).window;
     let size = place.map_or(options.size, |place| (place.width, place.height));
     let viewport = egui::ViewportBuilder::default()
@@ -39,17 +56,16 @@ pub fn run_window(port: Arc<dyn DeskPort>, options: WindowOptions) -> Result<(),
         .with_maximized(place.is_some_and(|place| place.maximized))
         .with_min_inner_size(SMALLEST)
         .with_icon(icon());
-    let native = eframe::NativeOptions { viewport, ..Default::default() };
-    let WindowOptions { title, clock, .. } = options;
+    let native = eframe::NativeOptions { viewport, wgpu_options, ..Default::default() };
+    let clock = options.clock.clone();
     eframe::run_native(
-        &title,
+        &options.title,
         native,
         Box::new(move |cc| {
             let app = DeskApp::in_eframe(port, clock, cc).remembering(&cc.egui_ctx);
             Ok(Box::new(app))
         }),
     )
-    .map_err(|error| NoWindow(error).to_string())
 }
 
 struct NoWindow(eframe::Error);

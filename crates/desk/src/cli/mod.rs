@@ -134,6 +134,11 @@ pub(crate) fn home_error(error: host::HomeError) -> ErrorBody {
     ErrorBody::new(code, error.to_string())
 }
 
+/// The grammar of the command line, for those who name its commands elsewhere.
+pub fn grammar() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
 /// Parses the process's arguments, does what they ask, and gives the exit code.
 pub fn run(shell: Shell) -> ExitCode {
     let cli = match Cli::try_parse() {

@@ -91,7 +91,7 @@ fn job_ui(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, id: RequestId) 
     label::heading(ui, &detail.row.kind);
     ui.horizontal_wrapped(|ui| {
         badge::badge(ui, detail.row.tone, &detail.row.state);
-        badge::badge(ui, crate::present::Tone::Neutral, &detail.payment_state);
+        badge::badge(ui, detail.payment_tone, &detail.payment_state);
         label::muted(ui, words::role(job.role));
     });
     if let Some(waiting) = &detail.waiting {
@@ -184,7 +184,7 @@ fn payment_ui(ui: &mut Ui, scene: &mut Scene<'_>, key: &IdempotencyKey) {
     let Some(payment) = find_payment(scene.view, scene.courier, key) else {
         return gone(ui, "payment");
     };
-    let row = wallet::PaymentRow::of(&payment, scene.clock);
+    let row = wallet::PaymentRow::of(&payment, scene.view, scene.clock);
     label::heading(ui, &row.amount);
     label::text(ui, &row.memo);
     ui.horizontal_wrapped(|ui| {
@@ -242,7 +242,8 @@ pub fn event_facts(event: &EventDetail, clock: &crate::clock::Clock) -> Vec<Fact
     let row = &event.row;
     let mut facts = vec![
         Fact::plain("Position", words::grouped(row.position)),
-        Fact::plain("Time", clock.full(row.at)),
+        Fact::plain("Time", clock.exact(row.at)),
+        Fact::plain("Zone", clock.zone(row.at)),
         Fact::plain("Type", &row.type_name),
         Fact::long("Stream", &row.stream),
         Fact::plain("Sequence", words::grouped(row.seq)),

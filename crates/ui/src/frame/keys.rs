@@ -59,25 +59,26 @@ fn line(ui: &mut Ui, title: &str, keys: &str, cli: &str) {
     let said =
         if keys.is_empty() { format!("{title}, no key") } else { format!("{title}: {keys}") };
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &said));
-    let column = (rect.width() / 3.0).min(look.size.form / 2.0);
     let painter = ui.painter();
-    let at = |index: f32| {
+    // A title, its keys, and the rest for how the command line says it.
+    let (keys_at, cli_at) = (rect.width() * 0.38, rect.width() * 0.53);
+    let at = |left: f32, right: f32| {
         Rect::from_min_max(
-            pos2(rect.left() + column * index, rect.top()),
-            pos2(rect.left() + column * (index + 1.0) - look.space.s, rect.bottom()),
+            pos2(rect.left() + left, rect.top()),
+            pos2(rect.left() + right - look.space.s, rect.bottom()),
         )
     };
-    label::paint_line(painter, at(0.0), title, look.font(Face::Body), look.color.text, Align::Min);
+    let place = at(0.0, keys_at);
+    label::paint_line(painter, place, title, look.font(Face::Body), look.color.text, Align::Min);
     label::paint_line(
         painter,
-        at(1.0),
+        at(keys_at, cli_at),
         keys,
         look.font(Face::Body),
         look.color.accent_text,
         Align::Min,
     );
-    let mut rest = at(2.0);
-    rest.set_right(rect.right());
+    let rest = at(cli_at, rect.width());
     label::paint_line(
         painter,
         rest,

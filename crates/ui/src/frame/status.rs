@@ -3,14 +3,14 @@
 use egui::{Align, Color32, Rect, Role, Sense, Ui, Vec2, WidgetInfo, pos2};
 
 use crate::{
-    look::{Face, Look, look},
+    look::{Face, Look, Room, look},
     present::Tone,
     scene::{Act, Scene},
     state::Screen,
     widgets::{badge, button, label},
 };
 
-pub fn show(ui: &mut Ui, scene: &mut Scene<'_>) {
+pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, window: Room) {
     let look = look(ui.ctx());
     let frame = &scene.data.frame;
     let (rect, _) = ui.allocate_exact_size(ui.available_size(), Sense::hover());
@@ -18,8 +18,10 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>) {
     let quiet = look.color.faint;
     let log_ink = if frame.log_tone == Tone::Danger { look.color.danger } else { quiet };
     part(ui, &look, &mut room, &frame.log, log_ink, Some(frame.log_tone));
-    part(ui, &look, &mut room, &frame.budget, quiet, None);
-    part(ui, &look, &mut room, &frame.running, quiet, None);
+    if window > Room::Tight {
+        part(ui, &look, &mut room, &frame.budget, quiet, None);
+        part(ui, &look, &mut room, &frame.running, quiet, None);
+    }
     let response = ui.interact(room, ui.scope_id().with("last-event"), Sense::click());
     let said = format!("Last event: {}", frame.last_event);
     response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &said));

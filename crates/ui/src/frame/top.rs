@@ -7,22 +7,23 @@ use egui::{
 use crate::{
     actions::{ActionId, Subject},
     icons::{self, Icon},
-    look::{Face, Look, look},
+    look::{Face, Look, Room, look},
     present::{Tone, frame::LaneChip},
     scene::{Act, Scene},
     state::State,
     widgets::{badge, button, label},
 };
 
-pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &State, narrow: bool) {
+pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &State, room: Room) {
     let look = look(ui.ctx());
     ui.horizontal_centered(|ui| {
         ui.spacing_mut().item_spacing.x = look.space.xs;
         label::title(ui, state.screen.title());
         ui.add_space(look.space.s);
         for lane in &scene.data.frame.lanes {
-            let response = chip(ui, &look, lane, narrow);
-            if response.on_hover_text(&lane.reason).clicked() {
+            let response = chip(ui, &look, lane, room);
+            let tip = format!("{}: {}\n{}", lane.name, lane.state, lane.reason);
+            if response.on_hover_text(tip).clicked() {
                 scene.acts.push(Act::Go(lane.screen));
             }
         }
@@ -32,28 +33,31 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &State, narrow: bool) {
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             ui.spacing_mut().item_spacing.x = look.space.s;
-            if identity(ui, &look, scene).clicked() {
+            if identity(ui, &look, scene, room).clicked() {
                 scene.act(Act::Inspect(Subject::Identity));
             }
-            if search(ui, &look, scene.mac).clicked() {
+            if search(ui, &look, scene.mac, room).clicked() {
                 scene.act(Act::Run(ActionId::Palette));
             }
         });
     });
 }
 
-/// A lane: shape, name and state. The state's word gives way where there is no room.
-fn chip(ui: &mut Ui, look: &Look, lane: &LaneChip, narrow: bool) -> Response {
+/// A lane: shape, name and state. The words give way where there is no room; the shape stays.
+fn chip(ui: &mut Ui, look: &Look, lane: &LaneChip, room: Room) -> Response {
     let font = look.font(Face::Caption);
     let ink = look.color.muted;
-    let name = label::line(ui.painter(), lane.name, font.clone(), ink, f32::INFINITY);
+    let shown = if room == Room::Tight { "" } else { lane.name };
+    let name = label::line(ui.painter(), shown, font.clone(), ink, f32::INFINITY);
     let calm = lane.tone == Tone::Good;
-    let state = (!narrow || !calm).then(|| {
+    let worded = room == Room::Wide || (room == Room::Narrow && !calm);
+    let state = worded.then(|| {
         let ink = if calm { look.color.faint } else { badge::inks(look, lane.tone).0 };
         label::line(ui.painter(), &lane.state, font, ink, f32::INFINITY)
     });
     let state_width = state.as_ref().map_or(0.0, |galley| galley.size().x + look.space.xs);
-    let width = look.size.dot + 3.0 * look.space.s - 2.0 + name.size().x + state_width;
+    let words = if room == Room::Tight { 0.0 } else { look.space.s - 2.0 };
+    let width = look.size.dot + 2.0 * look.space.s + words + name.size().x + state_width;
     let (rect, response) =
         ui.allocate_exact_size(Vec2::new(width, look.size.row_compact), Sense::click());
     let said = format!("{}: {}", lane.name, lane.state);
@@ -77,7 +81,11 @@ fn chip(ui: &mut Ui, look: &Look, lane: &LaneChip, narrow: bool) -> Response {
     response
 }
 
-fn search(ui: &mut Ui, look: &Look, mac: bool) -> Response {
+fn search(ui: &mut Ui, look: &Look, mac: bool, room: Room) -> Response {
+    if room == Room::Tight {
+        let id = ActionId::Palette;
+        return button::icon_button(ui, Icon::Search, id.title(), &button::tooltip(id, mac));
+    }
     let keys = ActionId::Palette.shortcut(mac).unwrap_or_default();
     let font = look.font(Face::Caption);
     let hint = label::line(ui.painter(), &keys, font.clone(), look.color.faint, f32::INFINITY);
@@ -114,14 +122,17 @@ fn search(ui: &mut Ui, look: &Look, mac: bool) -> Response {
     response.on_hover_text(ActionId::Palette.action().tooltip)
 }
 
-fn identity(ui: &mut Ui, look: &Look, scene: &Scene<'_>) -> Response {
+fn identity(ui: &mut Ui, look: &Look, scene: &Scene<'_>, room: Room) -> Response {
     let frame = &scene.data.frame;
     let (shown, font) = match &frame.machine {
         Some(name) => (name, look.font(Face::Caption)),
         None => (&frame.identity, look.font(Face::MonoCaption)),
     };
-    let galley = label::line(ui.painter(), shown, font, look.color.muted, look.size.rail);
-    let width = galley.size().x + look.size.icon + 3.0 * look.space.s;
+    let tight = room == Room::Tight;
+    let words = if tight { "" } else { shown };
+    let galley = label::line(ui.painter(), words, font, look.color.muted, look.size.rail);
+    let gaps = if tight { 2.0 } else { 3.0 };
+    let width = galley.size().x + look.size.icon + gaps * look.space.s;
     let (rect, response) =
         ui.allocate_exact_size(Vec2::new(width, look.size.control), Sense::click());
     let said = format!("Identity {shown}");

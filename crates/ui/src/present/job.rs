@@ -115,6 +115,8 @@ pub struct Rung {
 pub struct JobDetail {
     pub row: JobRow,
     pub payment_state: String,
+    /// Good only where a preimage proves it.
+    pub payment_tone: Tone,
     pub waiting: Option<String>,
     pub reason: Option<String>,
     pub facts: Vec<Fact>,
@@ -149,6 +151,7 @@ impl JobDetail {
         Self {
             row: JobRow::of(job, clock),
             payment_state: words::sentence(&job.payment_state),
+            payment_tone: if job.proofs.paid.is_some() { Tone::Good } else { Tone::Neutral },
             waiting,
             reason: job.reason.as_deref().map(words::one_line),
             facts: facts(job, clock),

@@ -67,7 +67,11 @@ impl WalletData {
             pending_out: words::amount_or_unknown(wallet.pending_out_msat),
             inbound: words::amount_or_unknown(wallet.inbound_msat),
             node: wallet.node_id.as_ref().map(|id| Fact::long("Node", id)),
-            payments: view.payments.iter().map(|payment| PaymentRow::of(payment, clock)).collect(),
+            payments: view
+                .payments
+                .iter()
+                .map(|payment| PaymentRow::of(payment, view, clock))
+                .collect(),
         }
     }
 }
@@ -83,13 +87,10 @@ fn resolves(state: WalletState) -> &'static str {
 }
 
 impl PaymentRow {
-    pub fn of(payment: &PaymentView, clock: &Clock) -> Self {
+    pub fn of(payment: &PaymentView, view: &View, clock: &Clock) -> Self {
         let (state, tone) = words::payment(payment.direction, payment.state);
         let sign = if payment.direction == Direction::In { "+" } else { "−" };
-        let memo = match words::one_line(&payment.memo) {
-            memo if memo.is_empty() => "No description".into(),
-            memo => memo,
-        };
+        let memo = purpose(payment, view);
         let fee = match (payment.direction, payment.fee_msat) {
             (Direction::In, _) => String::new(),
             (Direction::Out, fee) => format!("fee {}", words::amount_or_unknown(fee)),
@@ -109,6 +110,21 @@ impl PaymentRow {
     }
 }
 
+/// What a payment is for: its job where it has one, else what its invoice says.
+fn purpose(payment: &PaymentView, view: &View) -> String {
+    if let Some(id) = payment.job {
+        let kind = super::job::find(view, id).map(|job| words::one_line(&job.kind_name));
+        return match kind {
+            Some(kind) => format!("{kind} {}", id.short()),
+            None => format!("Job {}", id.short()),
+        };
+    }
+    match words::one_line(&payment.memo) {
+        memo if memo.is_empty() => "No description".into(),
+        memo => memo,
+    }
+}
+
 /// The facts of one payment, for the inspector.
 pub fn facts(payment: &PaymentView, clock: &Clock) -> Vec<Fact> {
     let mut facts = vec![
@@ -121,6 +137,14 @@ pub fn facts(payment: &PaymentView, clock: &Clock) -> Vec<Fact> {
     facts.extend(payment.payment_hash.map(|hash| Fact::long("Payment hash", hash)));
     facts.extend(payment.preimage.map(|preimage| Fact::long("Preimage", preimage)));
     facts.extend(payment.bolt11.as_ref().map(|bolt11| Fact::long("Invoice", bolt11)));
+    let memo = words::one_line(&payment.memo);
+    if !memo.is_empty() {
+        facts.push(Fact {
+            label: "Description",
+            shown: words::middle(&memo, 22, 8),
+            copy: Some(memo),
+        });
+    }
     facts.push(Fact::long("Key", &payment.key));
     facts
 }

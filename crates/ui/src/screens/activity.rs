@@ -106,7 +106,9 @@ fn head(
             scene.courier.log.set_filter("");
             state.activity.held_at = None;
         }
-        label::muted(ui, counted(scene, state, total));
+        if ui.available_width() > look.size.field {
+            label::muted(ui, counted(scene, state, total));
+        }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             follow(ui, scene, state, (live.unwrap_or(0), total.unwrap_or(0)), tight);
         });

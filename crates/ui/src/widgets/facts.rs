@@ -55,6 +55,11 @@ pub fn facts(ui: &mut Ui, facts: &[Fact]) -> Option<(&'static str, String)> {
             None => {
                 let said = format!("{}: {}", fact.label, fact.shown);
                 response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &said));
+                let font = look.font(face);
+                let whole = label::line(ui.painter(), &fact.shown, font, ink, f32::INFINITY);
+                if whole.size().x > value.width() {
+                    response.on_hover_text(&fact.shown);
+                }
             }
         }
     }

@@ -235,10 +235,11 @@ fn events_that_do_not_come_are_awaited_without_blocking() {
 }
 
 /// A machine on its first start: it has an identity, and nothing was done with it yet.
-fn new_machine() -> engine::View {
+pub fn new_machine() -> engine::View {
     let mut view = offline_but_able();
     view.jobs.clear();
     view.payments.clear();
+    view.earned_today_msat = Msat::ZERO;
     view
 }
 
@@ -248,7 +249,7 @@ fn the_first_run_is_three_steps() {
     let mut window = Window::open(&desk, Screen::Desk);
     window.must_say("Three steps to the first job");
     window.must_not_say("You are offline");
-    window.retype("Name of this machine", "Workbench");
+    window.retype("Machine name", "Workbench");
     window.click("Keep name");
     window.must_say("Step 1, done");
     window.must_say("Identity Workbench");
@@ -285,9 +286,9 @@ fn a_name_that_is_refused_says_why() {
     let error = ErrorBody::new("vault_not_usable", "The vault could not be written.");
     let desk = FakeDesk::with(new_machine(), Manner { refusal: Some(error), ..Manner::default() });
     let mut window = Window::open(&desk, Screen::Desk);
-    window.retype("Name of this machine", &"long ".repeat(20));
+    window.retype("Machine name", &"long ".repeat(20));
     window.must_say("At most 40 characters.");
-    window.retype("Name of this machine", "Workbench");
+    window.retype("Machine name", "Workbench");
     window.click("Keep name");
     window.must_say("The vault could not be written.");
     window.must_say("This machine was not named");

@@ -606,7 +606,8 @@ impl DeskPort for FakeDesk {
         if manner.stuck {
             self.kept_packings.lock().unwrap().push(send);
         } else if manner.failing {
-            let message = "the directory has more than 20000 files; choose a smaller one";
+            let message = "The folder was not packed: the directory has more than 20000 files; choose a smaller \
+                 one, or let .gitignore leave things out. Nothing was kept or sent.";
             send.send(Err(ErrorBody::new("bad_path", message))).unwrap();
         } else {
             let sha256 = Sha256Hash::of(path.as_os_str().as_encoded_bytes());

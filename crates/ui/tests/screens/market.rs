@@ -248,6 +248,9 @@ fn what_cannot_be_packed_says_why() {
     window.must_say("1,204 files");
 }
 
+#[cfg(feature = "headless")]
+pub const LONG_RESULT: &str = "# A title that is longer than the inspector is wide, and goes on\n\
+    one line\n\tanother one\n\nthe last, after an empty one\n";
 const COMMAND_RESULT: &str = r#"{"exit_code":0,"stdout":{"text":"Linux 6.1\n","total_bytes":10},
     "stderr":{"text":"","total_bytes":0},"usage":{"wall_ms":12}}"#;
 

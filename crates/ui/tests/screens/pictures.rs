@@ -69,6 +69,93 @@ fn every_screen_is_drawn() {
     }
 }
 
+#[test]
+#[ignore = "draws every screen zoomed; run with UI_PICTURES to look at them"]
+fn every_screen_is_drawn_zoomed() {
+    // 900×600 at 200 and 150 %, and at 75 %.
+    for (size, scale, percent) in
+        [((450.0, 300.0), 2.0, 200), ((600.0, 400.0), 1.5, 150), ((1200.0, 800.0), 0.75, 75)]
+    {
+        for screen in Screen::ALL {
+            let picture = Picture { scale, ..picture(screen, Theme::Dark, size) };
+            let name = format!("zoom{percent}-{}", screen.title().to_lowercase());
+            draw(&name, fixture::busy(), &picture);
+        }
+        let job = Picture {
+            subject: Some(Subject::Job(id(11))),
+            scale,
+            ..picture(Screen::Market, Theme::Light, size)
+        };
+        draw(&format!("zoom{percent}-job"), fixture::busy(), &job);
+    }
+}
+
+#[test]
+#[ignore = "draws forms in their states; run with UI_PICTURES to look at them"]
+fn what_forms_show_is_drawn() {
+    for size in [(1280.0, 800.0), (900.0, 600.0)] {
+        let name = |what: &str| format!("form-{what}-{}", size.0);
+        let desk = FakeDesk::new(crate::desk::new_machine());
+        let mut window = crate::Window::sized(&desk, Screen::Desk, size);
+        keep(&mut window, &name("first"));
+        window.retype("Machine name", "Workbench");
+        window.click("Keep name");
+        window.click("Show the words");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        window.run();
+        window.click("Uncover");
+        keep(&mut window, &name("first-words"));
+
+        let desk = FakeDesk::new(fixture::busy());
+        let mut window = crate::Window::sized(&desk, Screen::Desk, size);
+        window.click("Change offer repo-index");
+        keep(&mut window, &name("offer"));
+        window.retype("Price", "a lot of money");
+        keep(&mut window, &name("offer-fault"));
+
+        let mut window = crate::Window::sized(&desk, Screen::Market, size);
+        desk.behave(|manner| manner.left_out = vec!["/a/b: a link that leads out".into()]);
+        window.click("Buy");
+        window.click("Choose folder");
+        keep(&mut window, &name("packed"));
+        desk.behave(|manner| manner.failing = true);
+        window.click("Choose folder");
+        keep(&mut window, &name("not-packed"));
+        desk.behave(|manner| (manner.failing, manner.stuck) = (false, true));
+        window.click("Choose folder");
+        let progress = desk.progress.lock().unwrap().clone().unwrap();
+        progress.note(1_204, 12_400_000);
+        window.run();
+        keep(&mut window, &name("packing"));
+
+        desk.behave(|manner| {
+            manner.stuck = false;
+            manner.result = Some(fixture::text(&crate::market::LONG_RESULT.repeat(3)));
+        });
+        let mut window = crate::Window::sized(&desk, Screen::Market, size);
+        window.click("History");
+        window.click("Bought repo-index, Delivered, 2,100 sat");
+        keep(&mut window, &name("result"));
+        let silent = crate::fixture::Manner { silent: true, ..Default::default() };
+        let desk = FakeDesk::with(fixture::busy(), silent);
+        let mut window = crate::Window::sized(&desk, Screen::Activity, size);
+        keep(&mut window, &name("activity-loading"));
+        let failing = crate::fixture::Manner { failing: true, ..Default::default() };
+        let desk = FakeDesk::with(fixture::busy(), failing);
+        let mut window = crate::Window::sized(&desk, Screen::Activity, size);
+        keep(&mut window, &name("activity-failed"));
+        window.jump(egui::Key::G, egui::Key::H);
+        keep(&mut window, &name("history-failed"));
+        let desk = FakeDesk::new(fixture::empty());
+        for (screen, what) in
+            [(Screen::Market, "market"), (Screen::Wallet, "wallet"), (Screen::Activity, "activity")]
+        {
+            let mut window = crate::Window::sized(&desk, screen, size);
+            keep(&mut window, &name(&format!("empty-{what}")));
+        }
+    }
+}
+
 /// Draws what a window shows after its keys were pressed.
 fn keep(window: &mut crate::Window, name: &str) {
     let folder = std::env::var("UI_PICTURES").unwrap_or_else(|_| ".".into());

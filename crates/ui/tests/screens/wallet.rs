@@ -169,7 +169,7 @@ fn history_holds_hot_and_older_payments_and_opens_them() {
     window.must_say("An older payment, Received, +700 sat");
     window.click("text-extraction, Outcome unknown, −1,500 sat");
     window.must_say("Money may have moved.");
-    window.click("sandbox-run, Received, +2,100 sat");
+    window.click("sandbox-run 0b0b0b0b, Received, +2,100 sat");
     window.must_say("Copy preimage");
     window.click("Open its job");
     window.must_say("Proofs");
@@ -181,7 +181,7 @@ fn older_payments_that_cannot_be_read_do_not_hide_the_others() {
     let desk = FakeDesk::with(fixture::busy(), Manner { failing: true, ..Manner::default() });
     let window = Window::open(&desk, Screen::Wallet);
     window.must_say("Older payments could not be read");
-    window.must_say("sandbox-run, Received, +2,100 sat");
+    window.must_say("sandbox-run 0b0b0b0b, Received, +2,100 sat");
 }
 
 fn wait_for(window: &mut Window, text: &str) {

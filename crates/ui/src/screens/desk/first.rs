@@ -1,5 +1,6 @@
 //! The first run: name this machine, write down its words, go online. Put away once it is done.
 
+use domain::Msat;
 use egui::{Align, Layout, Rect, Role, Sense, Ui, Vec2, WidgetInfo};
 use engine::view::ProviderState;
 
@@ -18,6 +19,7 @@ pub fn is_due(scene: &Scene<'_>, state: &State) -> bool {
     !state.welcomed
         && scene.view.identity.is_some()
         && scene.view.jobs.is_empty()
+        && scene.view.earned_today_msat == Msat::ZERO
         && scene.view.provider.state == ProviderState::Offline
 }
 
@@ -59,6 +61,7 @@ fn words_step(ui: &mut Ui, scene: &mut Scene<'_>, written: bool) {
         Face::Body,
         look.color.muted,
     );
+    ui.add_space(look.space.xs);
     let id = ActionId::ShowWords;
     let open = Btn::new(id.title()).icon(Icon::Eye).tooltip(button::tooltip(id, scene.mac));
     if ui.add(open).clicked() {
@@ -75,6 +78,7 @@ fn online_step(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, ready: boo
             notice::blocker(ui, &blocker.message, blocker.hint.as_deref());
         }
     }
+    ui.add_space(look.space.xs);
     ui.horizontal(|ui| super::switch_button(ui, scene, state));
     scene.error_of(ui, state, &crate::courier::Purpose::Switch);
 }

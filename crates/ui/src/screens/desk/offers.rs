@@ -83,50 +83,74 @@ fn row(ui: &mut Ui, add: impl FnOnce(&mut Ui)) {
 fn offer_ui(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, offer: &OfferRow) {
     let look = look(ui.ctx());
     row(ui, |ui| {
-        ui.horizontal(|ui| {
-            ui.vertical(|ui| {
-                let right = look.size.field_short * 1.75 + look.size.control;
-                ui.set_width((ui.available_width() - right).max(look.size.field_short));
-                ui.spacing_mut().item_spacing.y = 2.0;
-                ui.horizontal(|ui| {
-                    label::strong(ui, &offer.name);
-                    match (&offer.unavailable, scene.data.desk.online) {
-                        (Some(why), _) => {
-                            badge::badge(ui, Tone::Danger, "Not available").on_hover_text(why);
-                        }
-                        (None, true) => {
-                            badge::badge(ui, Tone::Good, "Announced");
-                        }
-                        (None, false) => {
-                            badge::badge(ui, Tone::Neutral, "Ready");
-                        }
-                    }
-                });
-                let line = match &offer.unavailable {
-                    Some(why) => why.clone(),
-                    None => format!("Kind {}, {}", offer.kind, offer.terms),
-                };
-                label::colored(ui, line, Face::Caption, look.color.muted);
-            });
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let remove = format!("Remove offer {}", offer.name);
-                if widgets::icon_button(ui, Icon::Cross, &remove, "").clicked() {
-                    scene.acts.push(deeds::remove(offer.kind));
-                }
-                let change = Btn::new("Change")
-                    .name(format!("Change offer {}", offer.name))
-                    .tooltip("Its price, and when it is paid");
-                if ui.add(change).clicked() {
-                    scene.acts.push(Act::EditOffer(offer.kind));
-                }
+        if ui.available_width() < look.size.form * 0.8 {
+            about(ui, scene, offer);
+            ui.horizontal(|ui| {
                 label::strong(ui, offer.price.to_string());
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    change(ui, scene, offer);
+                });
             });
-        });
+        } else {
+            ui.horizontal(|ui| {
+                ui.vertical(|ui| {
+                    let right = look.size.field_short * 1.75 + look.size.control;
+                    ui.set_width((ui.available_width() - right).max(look.size.field_short));
+                    about(ui, scene, offer);
+                });
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    change(ui, scene, offer);
+                    ui.add_space(look.space.xs);
+                    label::strong(ui, offer.price.to_string());
+                });
+            });
+        }
         if state.desk.offer.as_ref().is_some_and(|form| form.kind == offer.kind) {
             terms(ui, scene, state, Some(&offer.name));
         }
         scene.error_of(ui, state, &Purpose::Offer(offer.kind));
     });
+}
+
+/// What is offered, whether it is announced, and on which terms.
+fn about(ui: &mut Ui, scene: &Scene<'_>, offer: &OfferRow) {
+    let look = look(ui.ctx());
+    ui.vertical(|ui| {
+        ui.spacing_mut().item_spacing.y = 2.0;
+        ui.horizontal(|ui| {
+            label::strong(ui, &offer.name);
+            match (&offer.unavailable, scene.data.desk.online) {
+                (Some(why), _) => {
+                    badge::badge(ui, Tone::Danger, "Not available").on_hover_text(why);
+                }
+                (None, true) => {
+                    badge::badge(ui, Tone::Good, "Announced");
+                }
+                (None, false) => {
+                    badge::badge(ui, Tone::Neutral, "Ready");
+                }
+            }
+        });
+        let line = match &offer.unavailable {
+            Some(why) => why.clone(),
+            None => format!("Kind {}, {}", offer.kind, offer.terms),
+        };
+        label::colored(ui, line, Face::Caption, look.color.muted);
+    });
+}
+
+/// What can be done to an offer, from the right.
+fn change(ui: &mut Ui, scene: &mut Scene<'_>, offer: &OfferRow) {
+    let remove = format!("Remove offer {}", offer.name);
+    if widgets::icon_button(ui, Icon::Cross, &remove, "").clicked() {
+        scene.acts.push(deeds::remove(offer.kind));
+    }
+    let change = Btn::new("Change")
+        .name(format!("Change offer {}", offer.name))
+        .tooltip("Its price, and when it is paid");
+    if ui.add(change).clicked() {
+        scene.acts.push(Act::EditOffer(offer.kind));
+    }
 }
 
 /// What each way to be paid means for the one who sells.
@@ -146,16 +170,16 @@ fn terms(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, offered: Option<
     let purpose = Purpose::Offer(form.kind);
     let parsed = words::parse_sat(&form.price);
     let kind = KINDS.iter().find(|kind| kind.kind == form.kind);
-    ui.add_space(look.space.xs);
+    ui.add_space(look.space.s);
     if offered.is_none() {
         let title = kind.map_or("New offer", |kind| kind.title);
         label::strong(ui, title);
         label::colored(ui, format!("Kind {}", form.kind), Face::Caption, look.color.muted);
+        ui.add_space(look.space.xs);
     }
     let mut entered = false;
     ui.horizontal_top(|ui| {
         let field = Field::new("Price").suffix("sat").width(look.size.field_short);
-        let field = field.fault(parsed.as_ref().err().cloned());
         let response = field.show(ui, Id::unique("offer-price"), &mut form.price);
         if !form.opened {
             form.opened = true;
@@ -175,6 +199,10 @@ fn terms(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, offered: Option<
             label::caption(ui, explain(form.payment));
         });
     });
+    if let Err(fault) = &parsed {
+        label::colored(ui, fault, Face::Caption, look.color.danger);
+    }
+    ui.add_space(look.space.xs);
     let draft = parsed.as_ref().ok().map(|price_msat| OfferDraft {
         kind: form.kind,
         price_msat: *price_msat,

@@ -107,7 +107,7 @@ pub fn show(
             (Some(fault), None, _) => {
                 label::colored(ui, fault, Face::Caption, look.color.danger);
             }
-            (None, None, false) => {
+            (None, None, false) if attached.failed().is_none() => {
                 label::caption(ui, attach.help());
             }
             _ => {}

@@ -81,7 +81,8 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
         if wide {
             ui.horizontal_top(|ui| {
                 ui.spacing_mut().item_spacing.x = 0.0;
-                let rest = ui.available_width() - look.size.form - look.space.l;
+                // The scroll bar floats at the right: nothing stands under it.
+                let rest = ui.available_width() - look.size.form - look.space.l - look.space.m;
                 column(ui, look.size.form, |ui| form(ui, scene, state));
                 ui.add_space(look.space.l);
                 column(ui, rest, |ui| bought(ui, scene, state));

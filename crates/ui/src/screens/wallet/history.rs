@@ -34,7 +34,7 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     let mut rows = scene.data.wallet.payments.clone();
     for payment in scene.courier.payments.items() {
         if scene.view.payments.iter().all(|hot| hot.key != payment.key) {
-            rows.push(PaymentRow::of(payment, scene.clock));
+            rows.push(PaymentRow::of(payment, scene.view, scene.clock));
         }
     }
     if let Some(error) = scene.courier.payments.failed().cloned() {

@@ -52,7 +52,7 @@ pub fn name(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     let mut save = false;
     ui.horizontal_top(|ui| {
         let width = (ui.available_width() - button - look.space.s).min(look.size.field);
-        let field = Field::new("Name of this machine").hint("Workbench").width(width);
+        let field = Field::new("Machine name").hint("Workbench").width(width);
         let field = field.help("Only this desk shows it.").fault(fault.clone());
         let response = field.show(ui, ui.scope_id().with("machine-name"), &mut typed);
         if std::mem::take(&mut state.focus_name) {
@@ -65,7 +65,9 @@ pub fn name(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
         let same = typed.trim() == kept;
         ui.vertical(|ui| {
             // The button stands on the line of the field, below its label.
-            ui.add_space(look.text.caption + look.space.s);
+            let label =
+                label::line(ui.painter(), "x", look.font(Face::Caption), look.color.muted, 99.0);
+            ui.add_space(label.size().y + look.space.xs);
             let why = fault.or_else(|| same.then(|| "This is its name already.".to_owned()));
             let busy = scene.courier.busy(&Purpose::Name).is_some();
             save |= ui.add(Btn::new("Keep name").blocked(why).busy(busy)).clicked();

@@ -44,23 +44,24 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
 fn balance(ui: &mut Ui, look: &Look, scene: &mut Scene<'_>, state: &mut State) {
     panel::card(ui, |ui| {
         let data = &scene.data.wallet;
-        ui.horizontal(|ui| {
-            ui.vertical(|ui| {
-                let buttons = look.size.field_short * 2.6;
-                ui.set_width((ui.available_width() - buttons).max(look.size.field_short));
-                ui.spacing_mut().item_spacing.y = look.space.xs;
-                ui.horizontal(|ui| {
-                    label::muted(ui, "Balance");
-                    if let Some((words, explain)) = words::network_badge(scene.view.network) {
-                        badge::practice(ui, words, explain);
-                    }
+        let stacked = ui.available_width() < look.size.form * 1.25;
+        if stacked {
+            figures(ui, look, scene, data);
+            ui.add_space(look.space.xs);
+            ui.horizontal(|ui| buttons(ui, scene, state, &[ActionId::Receive, ActionId::Pay]));
+            ui.add_space(look.space.xs);
+        } else {
+            ui.horizontal(|ui| {
+                ui.vertical(|ui| {
+                    let buttons = look.size.field_short * 2.6;
+                    ui.set_width((ui.available_width() - buttons).max(look.size.field_short));
+                    figures(ui, look, scene, data);
                 });
-                figure(ui, look, data);
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    buttons(ui, scene, state, &[ActionId::Pay, ActionId::Receive]);
+                });
             });
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                buttons(ui, scene, state);
-            });
-        });
+        }
         ui.horizontal(|ui| {
             badge::badge(ui, scene.data.wallet.tone, scene.data.wallet.state);
             badge::source(ui, &scene.data.wallet.source, scene.data.wallet.stale);
@@ -72,7 +73,20 @@ fn balance(ui: &mut Ui, look: &Look, scene: &mut Scene<'_>, state: &mut State) {
         ui.add_space(look.space.xs);
         panel::rule(ui);
         ui.add_space(look.space.xs);
-        cells(ui, look, scene);
+        cells(ui, look, scene, stacked);
+    });
+}
+
+fn figures(ui: &mut Ui, look: &Look, scene: &Scene<'_>, data: &WalletData) {
+    ui.vertical(|ui| {
+        ui.spacing_mut().item_spacing.y = look.space.xs;
+        ui.horizontal(|ui| {
+            label::muted(ui, "Balance");
+            if let Some((words, explain)) = words::network_badge(scene.view.network) {
+                badge::practice(ui, words, explain);
+            }
+        });
+        figure(ui, look, data);
     });
 }
 
@@ -91,15 +105,17 @@ fn figure(ui: &mut Ui, look: &Look, data: &WalletData) {
     }
 }
 
-fn buttons(ui: &mut Ui, scene: &mut Scene<'_>, state: &State) {
+fn buttons(ui: &mut Ui, scene: &mut Scene<'_>, state: &State, order: &[ActionId]) {
     let env = env(scene.view, state);
-    let pay = Btn::action(ActionId::Pay, &env, scene.mac).large().icon(Icon::Out);
-    if ui.add(pay).clicked() {
-        scene.acts.push(Act::Run(ActionId::Pay));
-    }
-    let receive = Btn::action(ActionId::Receive, &env, scene.mac).large().primary().icon(Icon::In);
-    if ui.add(receive).clicked() {
-        scene.acts.push(Act::Run(ActionId::Receive));
+    for id in order {
+        let mut button = Btn::action(*id, &env, scene.mac).large();
+        button = match id {
+            ActionId::Receive => button.primary().icon(Icon::In),
+            _ => button.icon(Icon::Out),
+        };
+        if ui.add(button).clicked() {
+            scene.acts.push(Act::Run(*id));
+        }
     }
     let id = ActionId::RefreshWallet;
     let busy = scene.courier.busy(&Purpose::Refresh).is_some();
@@ -109,17 +125,17 @@ fn buttons(ui: &mut Ui, scene: &mut Scene<'_>, state: &State) {
     }
 }
 
-/// Small figures in a row that wraps where there is no room.
-fn cells(ui: &mut Ui, look: &Look, scene: &mut Scene<'_>) {
+/// Small figures in a row, or two by two where there is no room for four.
+fn cells(ui: &mut Ui, look: &Look, scene: &mut Scene<'_>, stacked: bool) {
     let data = &scene.data.wallet;
     let figures = [
         ("Coming in", data.pending_in.clone()),
         ("Going out", data.pending_out.clone()),
         ("Can receive", data.inbound.clone()),
     ];
-    let width = (ui.available_width() - 3.0 * look.space.l) / 4.0;
-    ui.horizontal_top(|ui| {
-        ui.spacing_mut().item_spacing.x = look.space.l;
+    let columns = if stacked { 2.0 } else { 4.0 };
+    let width = (ui.available_width() - (columns - 1.0) * look.space.l) / columns;
+    let amounts = |ui: &mut Ui, figures: &[(&str, String)]| {
         for (name, amount) in figures {
             cell(ui, look, width, name, |ui| {
                 let unknown = amount == words::UNKNOWN;
@@ -127,25 +143,43 @@ fn cells(ui: &mut Ui, look: &Look, scene: &mut Scene<'_>) {
                 label::colored(ui, amount, Face::Strong, ink);
             });
         }
-        let node = data.node.clone();
-        cell(ui, look, width, "Node", |ui| match node {
-            Some(fact) => {
-                let shown = words::middle(fact.copy.as_deref().unwrap_or_default(), 6, 4);
-                let text =
-                    egui::RichText::new(shown).font(look.font(Face::Mono)).color(look.color.text);
-                let link = egui::Label::new(text).sense(egui::Sense::click());
-                let response = ui.add(link);
-                response.widget_info(|| {
-                    egui::WidgetInfo::labeled(egui::Role::Button, true, "Copy node id")
-                });
-                if response.on_hover_text("Copy node id").clicked() {
-                    scene.copy("Node id", fact.copy.unwrap_or_default());
-                }
-            }
-            None => {
-                label::colored(ui, words::UNKNOWN, Face::Strong, look.color.waiting);
-            }
+    };
+    let (first, rest) = figures.split_at(if stacked { 2 } else { 3 });
+    ui.horizontal_top(|ui| {
+        ui.spacing_mut().item_spacing.x = look.space.l;
+        amounts(ui, first);
+        if !stacked {
+            node(ui, look, scene, width);
+        }
+    });
+    if stacked {
+        ui.horizontal_top(|ui| {
+            ui.spacing_mut().item_spacing.x = look.space.l;
+            amounts(ui, rest);
+            node(ui, look, scene, width);
         });
+    }
+}
+
+fn node(ui: &mut Ui, look: &Look, scene: &mut Scene<'_>, width: f32) {
+    let node = scene.data.wallet.node.clone();
+    cell(ui, look, width, "Node", |ui| match node {
+        Some(fact) => {
+            let shown = words::middle(fact.copy.as_deref().unwrap_or_default(), 6, 4);
+            let text =
+                egui::RichText::new(shown).font(look.font(Face::Mono)).color(look.color.text);
+            let link = egui::Label::new(text).sense(egui::Sense::click());
+            let response = ui.add(link);
+            response.widget_info(|| {
+                egui::WidgetInfo::labeled(egui::Role::Button, true, "Copy node id")
+            });
+            if response.on_hover_text("Copy node id").clicked() {
+                scene.copy("Node id", fact.copy.unwrap_or_default());
+            }
+        }
+        None => {
+            label::colored(ui, words::UNKNOWN, Face::Strong, look.color.waiting);
+        }
     });
 }
 

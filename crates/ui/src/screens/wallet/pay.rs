@@ -168,7 +168,7 @@ fn confirm(
 
 fn outcome(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, payment: &PaymentView) {
     let look = look(ui.ctx());
-    let row = wallet::PaymentRow::of(payment, scene.clock);
+    let row = wallet::PaymentRow::of(payment, scene.view, scene.clock);
     badge::badge(ui, row.tone, row.state);
     match payment.state {
         PaymentState::Settled => {

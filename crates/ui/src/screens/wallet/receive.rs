@@ -93,7 +93,7 @@ fn command(form: &mut ReceiveForm, scene: &mut Scene<'_>, amount_msat: Msat) -> 
 
 fn invoice(ui: &mut Ui, scene: &mut Scene<'_>, payment: &PaymentView) {
     let look = look(ui.ctx());
-    let row = wallet::PaymentRow::of(payment, scene.clock);
+    let row = wallet::PaymentRow::of(payment, scene.view, scene.clock);
     ui.horizontal(|ui| {
         badge::badge(ui, row.tone, row.state);
         if let Some((words, explain)) = words::network_badge(scene.view.network) {
