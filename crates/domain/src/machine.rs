@@ -96,14 +96,21 @@ impl<M: Machine> Step<M> {
 pub struct Delivery<I> {
     pub input: I,
     pub acknowledges: Option<EffectId>,
+    /// Nobody waits for what it leads to: it may wait a moment for others, to share their flush.
+    pub is_patient: bool,
 }
 
 impl<I> Delivery<I> {
     pub fn new(input: I) -> Self {
-        Self { input, acknowledges: None }
+        Self { input, acknowledges: None, is_patient: false }
+    }
+
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { is_patient: true, ..self }
     }
 
     pub fn of_effect(effect: EffectId, input: I) -> Self {
-        Self { input, acknowledges: Some(effect) }
+        Self { input, acknowledges: Some(effect), is_patient: false }
     }
 }

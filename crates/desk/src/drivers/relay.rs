@@ -317,5 +317,7 @@ async fn report(desk: &Inner, pending: Pending<Effect>, (event_id, accepted): Se
         // Of an announcement or a deletion nobody waits for more than its acknowledgement.
         _ => Fact::Tick,
     };
-    let _stopping = desk.core.deliver(Input::of_effect(pending.id, fact)).await;
+    // It is out: the record of it may share a flush with what comes next.
+    let sent = Input::of_effect(pending.id, fact).patient();
+    let _stopping = desk.core.deliver(sent).await;
 }

@@ -50,7 +50,9 @@ async fn receipt(desk: Arc<Inner>, pending: Pending<Effect>) {
         }
         (None, None) => return,
     };
-    let _stopping = desk.core.deliver(Input::of_effect(pending.id, fact)).await;
+    // Nobody waits for a receipt.
+    let signed = Input::of_effect(pending.id, fact).patient();
+    let _stopping = desk.core.deliver(signed).await;
 }
 
 /// The template as an event of ours. The same template gives the same event, to the byte.

@@ -31,6 +31,8 @@ const CHECKPOINT_EVERY: u64 = 1_000;
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(60);
 /// An acknowledgement of which nothing was made waits for the next transaction, so long at most.
 const ACKNOWLEDGE_WITHIN: Duration = Duration::from_millis(50);
+/// How long patient inputs wait for others.
+const PATIENCE: Duration = Duration::from_millis(2);
 /// The view changes at most 30 times a second.
 const VIEW_EVERY: Duration = Duration::from_millis(33);
 
@@ -201,17 +203,7 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
                 () = until(self.finished_due) => continue,
                 () = tokio::time::sleep(Duration::from_millis(2)), if more_waits => continue,
             }
-            let mut shutdown = None;
-            while inputs.len() < BATCH {
-                match messages.try_recv() {
-                    Ok(Message::Input(delivery, answer)) => inputs.push((delivery, answer)),
-                    Ok(Message::Shutdown(done)) => {
-                        shutdown = Some(done);
-                        break;
-                    }
-                    Err(_) => break,
-                }
-            }
+            let shutdown = fill(&mut messages, &mut inputs).await;
             let decided = self.decide(&mut inputs)?;
             self.commit(decided)?;
             if let Some(done) = shutdown {
@@ -222,8 +214,11 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
     }
 
     fn decide(&mut self, inputs: &mut Vec<Asked<M>>) -> Result<Decided<M>, ErrorBody> {
-        let now = clock::now().max(self.last_at);
-        self.last_at = now;
+        // Recorded times never go back, also where the clock was ahead once; decisions are made by
+        // the clock as it is.
+        let now = clock::now();
+        self.last_at = self.last_at.max(now);
+        let at = self.last_at;
         let mut decided = Decided {
             batch: Batch::default(),
             effects: Vec::new(),
@@ -232,7 +227,7 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
         };
         for (delivery, answer) in inputs.drain(..) {
             let step = self.machine.decide(&delivery.input, now);
-            let answered = match self.link(step.emits, delivery.acknowledges.as_ref(), now)? {
+            let answered = match self.link(step.emits, delivery.acknowledges.as_ref(), at)? {
                 Linked::Whole(links) => {
                     for link in links {
                         self.record(link, &mut decided);
@@ -493,6 +488,29 @@ fn load_snapshot<M: Machine>(store: &Store, schema: &'static str) -> Result<(M, 
         }
     }
     Ok((M::default(), 0))
+}
+
+/// Takes what waits, up to a batch. Where all of it is patient, the rest has a moment to come.
+async fn fill<M: Machine>(
+    messages: &mut mpsc::Receiver<Message<M>>,
+    inputs: &mut Vec<Asked<M>>,
+) -> Option<oneshot::Sender<()>> {
+    let patience_ends = Instant::now() + PATIENCE;
+    while inputs.len() < BATCH {
+        let next = match messages.try_recv() {
+            Ok(next) => Some(next),
+            Err(_) if inputs.iter().all(|(delivery, _)| delivery.is_patient) => {
+                tokio::time::timeout_at(patience_ends, messages.recv()).await.ok().flatten()
+            }
+            Err(_) => None,
+        };
+        match next {
+            Some(Message::Input(delivery, answer)) => inputs.push((delivery, answer)),
+            Some(Message::Shutdown(done)) => return Some(done),
+            None => break,
+        }
+    }
+    None
 }
 
 async fn until(due: Option<Instant>) {
