@@ -141,7 +141,11 @@ impl Buyer {
             }
             BuyerEvent::Paying(paying) => {
                 if self.by_hash.len() >= MAX_HASHES {
-                    self.by_hash.retain(|_, used| used.keep_until > place.at);
+                    let jobs = &self.jobs;
+                    let in_flight = |used: &UsedInvoice| {
+                        jobs.get(&used.request_id).is_some_and(|job| job.spending.in_flight())
+                    };
+                    self.by_hash.retain(|_, used| used.keep_until > place.at || in_flight(used));
                 }
                 let keep_until = paying.expires_at.plus_secs(KEEP_HASH_SECS);
                 let used = UsedInvoice {

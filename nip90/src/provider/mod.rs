@@ -249,7 +249,11 @@ impl Provider {
         self.forgotten_before_secs = self.forgotten_before_secs.max(before_secs);
         self.seen = self.seen.split_off(&(before_secs, RequestId([0; 32])));
         self.by_hash.retain(|_, awaited| awaited.keep_until > at);
-        self.refunded_to.retain(|_, used| used.keep_until > at);
+        let jobs = &self.jobs;
+        let in_flight = |used: &UsedInvoice| {
+            jobs.get(&used.request_id).is_some_and(|job| job.payment.refund_in_flight())
+        };
+        self.refunded_to.retain(|_, used| used.keep_until > at || in_flight(used));
     }
 
     pub const fn mode(&self) -> &Mode {
