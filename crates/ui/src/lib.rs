@@ -9,6 +9,7 @@ mod courier;
 mod deeds;
 mod frame;
 mod graphics;
+mod graphics;
 #[cfg(feature = "headless")]
 pub mod headless;
 mod icons;
