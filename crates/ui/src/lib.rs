@@ -9,7 +9,6 @@ mod courier;
 mod deeds;
 mod frame;
 mod graphics;
-mod graphics;
 #[cfg(feature = "headless")]
 pub mod headless;
 mod icons;
