@@ -245,7 +245,13 @@ struct Name {
 
 #[derive(Deserialize)]
 struct Page {
+    #[serde(deserialize_with = "rows_asked")]
     count: u32,
+}
+
+/// A page stays far below the longest answer, whatever is asked.
+fn rows_asked<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    u32::deserialize(deserializer).map(|count| count.min(crate::storage::MOST_ROWS))
 }
 
 #[derive(Deserialize)]

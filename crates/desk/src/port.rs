@@ -11,7 +11,7 @@ use std::{
     io::Read,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         mpsc::{Receiver, sync_channel},
     },
 };
@@ -27,6 +27,7 @@ pub struct Port {
     desk: Arc<Inner>,
     runtime: tokio::runtime::Handle,
     memory: Arc<Memory>,
+    ended: OnceLock<Result<(), ErrorBody>>,
 }
 
 /// What the window asked to be kept and is not written yet.
@@ -53,7 +54,13 @@ impl Memory {
 impl Port {
     pub fn new(desk: Arc<Inner>) -> Self {
         let runtime = tokio::runtime::Handle::current();
-        Self { desk, runtime, memory: Arc::default() }
+        Self { desk, runtime, memory: Arc::default(), ended: OnceLock::new() }
+    }
+
+    /// The desk is over; the window learns of it.
+    pub fn end(&self, outcome: Result<(), ErrorBody>) {
+        let _is_over_once = self.ended.set(outcome);
+        self.desk.wake();
     }
 
     /// `window-practice.json`: one per network.
@@ -105,6 +112,10 @@ impl DeskPort for Port {
 
     fn on_change(&self, wake: Arc<dyn Fn() + Send + Sync>) {
         self.desk.set_wake(wake);
+    }
+
+    fn ended(&self) -> Option<Result<(), ErrorBody>> {
+        self.ended.get().cloned()
     }
 
     fn seed_words(&self) -> Result<Vec<String>, ErrorBody> {

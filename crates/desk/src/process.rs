@@ -161,9 +161,25 @@ impl Desk {
         self.inner.core.failure()
     }
 
-    /// Until somebody asked over the control socket to stop.
-    pub async fn shutdown_asked(&self) {
-        self.inner.shutdown.notified().await;
+    /// Until somebody asked over the control socket to stop, or a part of the desk broke down:
+    /// without it, effects would wait and nobody would know.
+    pub async fn shutdown_asked_or_broken(&mut self) -> Result<(), ErrorBody> {
+        let broken = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                if let Err(error) = ended.map_err(|error| error.to_string()) {
+                    return ErrorBody::new(
+                        "internal",
+                        format!("A part of the desk broke: {error}."),
+                    )
+                    .hint("Nothing is lost: start it again, and what was open goes on.");
+                }
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = self.inner.shutdown.notified() => Ok(()),
+            error = broken => Err(error),
+        }
     }
 
     /// Stops the drivers, commits what waits, stops our programs.
@@ -365,13 +381,14 @@ impl Inner {
 }
 
 fn answer(reader: &Reader, query: &Query) -> Result<Answer, ErrorBody> {
+    let rows = |count: &u32| (*count).min(storage::MOST_ROWS);
     Ok(match query {
         Query::Log { from, count, filter: None } => Answer::Log {
             total: reader.last_position().map_err(storage::error)?,
-            rows: storage::rows_from(reader, *from, *count)?,
+            rows: storage::rows_from(reader, *from, rows(count))?,
         },
         Query::Log { count, filter: Some(filter), .. } => {
-            let rows = storage::newest_rows(reader, *count, Some(filter))?;
+            let rows = storage::newest_rows(reader, rows(count), Some(filter))?;
             Answer::Log { total: rows.len() as u64, rows }
         }
         Query::Event { position } => {
@@ -389,10 +406,10 @@ fn answer(reader: &Reader, query: &Query) -> Result<Answer, ErrorBody> {
             })
         }
         Query::Jobs { before, count } => {
-            Answer::Jobs { jobs: storage::page(reader, engine::table::JOBS, *before, *count)? }
+            Answer::Jobs { jobs: storage::page(reader, engine::table::JOBS, *before, rows(count))? }
         }
         Query::Payments { before, count } => Answer::Payments {
-            payments: storage::page(reader, engine::table::PAYMENTS, *before, *count)?,
+            payments: storage::page(reader, engine::table::PAYMENTS, *before, rows(count))?,
         },
         Query::JobResult { .. } => {
             return Err(ErrorBody::new(

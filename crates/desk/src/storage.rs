@@ -12,6 +12,9 @@ use host::Home;
 use serde_json::{Value, json};
 use store::{EventQuery, EventRow, Order, ReadError, Reader, Trust, ViewQuery};
 
+/// Rows of one answer, at most.
+pub const MOST_ROWS: u32 = 1_000;
+
 pub const DATABASE: &str = "pilothouse.db";
 
 pub fn error(error: ReadError) -> ErrorBody {

@@ -25,6 +25,11 @@ pub trait DeskPort: Send + Sync {
     fn ask(&self, query: Query) -> Receiver<Answer>;
     /// Calls `wake` after each new view, reply or answer. Called from other threads.
     fn on_change(&self, wake: Arc<dyn Fn() + Send + Sync>);
+    /// Once the desk is over: told to stop, or unable to go on and why. The window closes on the
+    /// first and says the second.
+    fn ended(&self) -> Option<Result<(), ErrorBody>> {
+        None
+    }
     /// The seed words, for the operator's eyes. May wait for a keychain: not for the UI thread.
     fn seed_words(&self) -> Result<Vec<String>, ErrorBody>;
     /// The operator has the words on paper; from now on nothing reminds of it.

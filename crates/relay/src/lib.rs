@@ -25,7 +25,7 @@ pub use fact::{EventFault, RelayFact, RelayHealth, RelayState};
 pub use pool::{Limits, Pool, PoolConfig, Timing};
 pub use port::{
     BoxFuture, Clock, Door, NostrClient, RelayError, RelayLimits, RelaySpec, SignFault, Signer,
-    Targets, normal_url,
+    Targets, normal_name, normal_url,
 };
 pub use publish::{
     Accepted, BadOutgoing, Outgoing, PublishOptions, PublishReport, Refusal, Rejected,

@@ -274,8 +274,13 @@ impl NostrClient for Pool {
         if state.is_shut_down {
             return Err(RelayError::ShutDown);
         }
-        if state.links.contains_key(&name) {
-            return Ok(());
+        if let Some(link) = state.links.get(&name) {
+            if link.read >= spec.read && link.write >= spec.write {
+                return Ok(());
+            }
+            // It was only written to on demand: from now on it is one of ours.
+            link.stop.send_replace(true);
+            state.links.remove(&name);
         }
         if state.links.len() >= shared.limits.relays {
             return Err(RelayError::TooManyRelays { max: shared.limits.relays });

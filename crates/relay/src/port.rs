@@ -168,6 +168,11 @@ pub fn normal_url(text: &str) -> Result<Url, RelayError> {
     Ok(url)
 }
 
+/// The one name of a relay, as facts and health carry it.
+pub fn normal_name(text: &str) -> Result<String, RelayError> {
+    normal_url(text).map(|url| name_of(&url).to_string())
+}
+
 /// [`normal_url`] as it is shown and compared.
 pub(crate) fn name_of(url: &Url) -> Arc<str> {
     let text = url.as_str();

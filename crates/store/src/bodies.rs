@@ -7,6 +7,7 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use chacha20poly1305::{
@@ -125,7 +126,8 @@ pub(crate) fn write_large(store: &Store, bodies: &[Body]) -> Result<(), AppendEr
 
 /// All of `bytes` under `path` and on the disk, or nothing under that name.
 pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let part = path.with_extension("part");
+    static WRITES: AtomicU64 = AtomicU64::new(0);
+    let part = path.with_extension(format!("{}.part", WRITES.fetch_add(1, Ordering::Relaxed)));
     let mut file = fs::File::create(&part)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     drop(file);

@@ -149,6 +149,7 @@ impl DeskApp {
             self.wear(ctx);
         }
         self.courier.settle();
+        self.notice_the_end(ctx);
         let view = self.courier.port().view();
         let day = self.clock.now().0 / DAY_MS;
         if !Arc::ptr_eq(&view, &self.view) || day != self.data_day {
@@ -353,6 +354,18 @@ impl DeskApp {
     pub(crate) fn say(&mut self, ctx: &Context, text: String, good: bool) {
         frame::toast::say(ctx, &mut self.state, text, good);
         ctx.request_repaint();
+    }
+
+    /// A desk that was told to stop takes its window with it; one that can't go on says why.
+    fn notice_the_end(&mut self, ctx: &Context) {
+        match self.courier.port().ended() {
+            None => {}
+            Some(Ok(())) => ctx.send_viewport_cmd(egui::ViewportCommand::Close),
+            Some(Err(error)) => {
+                let text = format!("{} Nothing more is done. Close the window.", error.message);
+                self.say(ctx, text, false);
+            }
+        }
     }
 
     /// Runs an action of the list, or says why it can't be run now.

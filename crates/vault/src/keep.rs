@@ -89,7 +89,9 @@ pub(crate) fn read_sealed(path: &Path, passphrase: &str) -> Result<Zeroizing<Str
 
 /// All of `bytes` under `path`, synced, mode 0600; or nothing under that name.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), VaultError> {
-    let part = path.with_extension("part");
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(name);
     let write = || -> io::Result<()> {
         let mut options = fs::OpenOptions::new();
         options.write(true).create(true).truncate(true);

@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use tokio::{runtime::Runtime, sync::oneshot};
 
 use super::{Context, runtime};
 use crate::process::{Desk, Options};
@@ -58,7 +59,7 @@ impl Up {
             relay_alone: self.relay,
             quiet: !headless,
         };
-        let desk = runtime.block_on(Desk::start(options))?;
+        let mut desk = runtime.block_on(Desk::start(options))?;
         let ready = json!({ "ready": true, "home": desk.home().root() });
         context.out.result(&ready, || {
             format!("The desk runs in {}. Stop it with Ctrl-C.", desk.home().root().display())
@@ -66,13 +67,11 @@ impl Up {
         let outcome = if let Some(dir) = &self.pictures {
             runtime.block_on(pictures(&desk, context, dir))
         } else if headless {
-            runtime.block_on(stay(&desk, self.exit_with_parent))
+            runtime.block_on(stay(&mut desk, self.exit_with_parent))
         } else {
-            let port = runtime.block_on(async { desk.port() });
-            (context.shell.window)(Arc::new(port)).map_err(|error| {
-                ErrorBody::new("no_window", format!("The window could not be opened: {error}"))
-                    .hint("Use `pilothouse up --headless`.")
-            })
+            let outcome;
+            (desk, outcome) = beside_window(&runtime, desk, context, self.exit_with_parent)?;
+            outcome
         };
         let stopped = runtime.block_on(desk.stop());
         runtime.shutdown_timeout(std::time::Duration::from_secs(5));
@@ -95,11 +94,39 @@ async fn pictures(desk: &Desk, context: &Context, dir: &Path) -> Result<(), Erro
         .map_err(|error| ErrorBody::new("no_pictures", error))
 }
 
+/// Shows the window on this thread while the desk listens to whoever else may end it.
+fn beside_window(
+    runtime: &Runtime,
+    mut desk: Desk,
+    context: &Context,
+    exit_with_parent: bool,
+) -> Result<(Desk, Result<(), ErrorBody>), ErrorBody> {
+    let port = runtime.block_on(async { Arc::new(desk.port()) });
+    let (close, closed) = oneshot::channel::<()>();
+    let watched = Arc::clone(&port);
+    let watch = runtime.spawn(async move {
+        let told = tokio::select! {
+            told = stay(&mut desk, exit_with_parent) => told,
+            _ = closed => return (desk, Ok(())),
+        };
+        watched.end(told.clone());
+        (desk, told)
+    });
+    let shown = (context.shell.window)(port).map_err(|error| {
+        ErrorBody::new("no_window", format!("The window could not be opened: {error}"))
+            .hint("Use `pilothouse up --headless`.")
+    });
+    let _ended_already = close.send(());
+    let (desk, told) =
+        runtime.block_on(watch).map_err(|error| ErrorBody::new("internal", error.to_string()))?;
+    Ok((desk, shown.and(told)))
+}
+
 /// Until a signal, `stop`, the end of the parent, or a log that can't be written.
-async fn stay(desk: &Desk, exit_with_parent: bool) -> Result<(), ErrorBody> {
+async fn stay(desk: &mut Desk, exit_with_parent: bool) -> Result<(), ErrorBody> {
     let mut failure = desk.failure();
     tokio::select! {
-        () = desk.shutdown_asked() => Ok(()),
+        ended = desk.shutdown_asked_or_broken() => ended,
         () = ending::signalled() => Ok(()),
         () = ending::parent_gone(), if exit_with_parent => Ok(()),
         failed = failure.wait_for(Option::is_some) => {

@@ -2,6 +2,7 @@
 
 mod backoff;
 pub mod blobs;
+mod guests;
 pub mod harness;
 mod kept;
 mod ordered;

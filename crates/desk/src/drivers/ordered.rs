@@ -2,10 +2,12 @@
 
 use domain::StreamId;
 use engine::Effect;
+use futures_util::FutureExt;
 use host::{Pending, core::Effects};
 use std::{
     collections::{HashMap, VecDeque},
     future::Future,
+    panic::AssertUnwindSafe,
 };
 use tokio::task::JoinSet;
 
@@ -38,11 +40,8 @@ pub async fn run_with_urgent<F, Fut>(
             next = effects.next(), if running.len() + held < at_once => {
                 let Some(pending) = next else { return };
                 if is_urgent(&pending.effect) {
-                    let deed = act(pending);
-                    running.spawn(async move {
-                        deed.await;
-                        None
-                    });
+                    let stream = pending.id.stream.clone();
+                    running.spawn(ended(stream, act(pending)).map(|_| None));
                     continue;
                 }
                 let stream = pending.id.stream.clone();
@@ -70,7 +69,11 @@ pub async fn run_with_urgent<F, Fut>(
     }
 }
 
+/// A deed that panics ends alone: its stream goes on, and its effect stays in the outbox for the
+/// next start.
 async fn ended(stream: StreamId, act: impl Future<Output = ()>) -> Option<StreamId> {
-    act.await;
+    if AssertUnwindSafe(act).catch_unwind().await.is_err() {
+        tracing::error!(%stream, "BUG: a driver panicked; its effect waits for the next start");
+    }
     Some(stream)
 }

@@ -19,7 +19,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    backoff::Backoff, blobs, effects, give_up, harness, not_ours, ordered, sign, submit::salt,
+    backoff::Backoff, blobs, effects, give_up, guests::Guests, harness, not_ours, ordered, sign,
+    submit::salt,
 };
 use crate::process::Inner;
 
@@ -52,18 +53,19 @@ pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody
     let pool = Pool::new(config, facts)
         .map_err(|error| ErrorBody::new("no_relay_client", error.to_string()))?;
     let pool: Arc<dyn NostrClient> = Arc::new(pool);
+    let guests = Arc::<Guests>::default();
     let committed = effects(desk, "relay")?;
-    tasks.spawn(follow_settings(Arc::clone(desk), Arc::clone(&pool)));
+    tasks.spawn(follow_settings(Arc::clone(desk), Arc::clone(&pool), Arc::clone(&guests)));
     tasks.spawn(listen(Arc::clone(desk), seen));
     let desk = Arc::clone(desk);
     tasks.spawn(ordered::run(committed, AT_ONCE, move |pending| {
-        publish(Arc::clone(&desk), Arc::clone(&pool), pending)
+        publish(Arc::clone(&desk), Arc::clone(&pool), Arc::clone(&guests), pending)
     }));
     Ok(())
 }
 
 /// Keeps the pool's relays and subscriptions as the view says.
-async fn follow_settings(desk: Arc<Inner>, pool: Arc<dyn NostrClient>) {
+async fn follow_settings(desk: Arc<Inner>, pool: Arc<dyn NostrClient>, guests: Arc<Guests>) {
     let mut views = desk.views();
     let mut relays = BTreeSet::new();
     let mut kinds: Option<Vec<u16>> = None;
@@ -83,6 +85,7 @@ async fn follow_settings(desk: Arc<Inner>, pool: Arc<dyn NostrClient>) {
             if let Err(error) = desk.egress.trust(url) {
                 tracing::warn!(url, %error, "a relay's address is not understood");
             }
+            guests.adopt(url);
             if let Err(error) = pool.add_relay(&RelaySpec::full(url.clone())) {
                 tracing::warn!(url, %error, "a relay was not added");
             }
@@ -191,7 +194,12 @@ async fn on_event(desk: &Inner, url: &str, event: &Event) -> Result<(), ErrorBod
     Ok(())
 }
 
-async fn publish(desk: Arc<Inner>, pool: Arc<dyn NostrClient>, pending: Pending<Effect>) {
+async fn publish(
+    desk: Arc<Inner>,
+    pool: Arc<dyn NostrClient>,
+    guests: Arc<Guests>,
+    pending: Pending<Effect>,
+) {
     let built = match &pending.effect {
         Effect::Provider(ProviderEffect::Publish(publish)) => job_template(&desk, publish).await,
         Effect::Provider(
@@ -206,7 +214,8 @@ async fn publish(desk: Arc<Inner>, pool: Arc<dyn NostrClient>, pending: Pending<
     let signed = built.and_then(|template| sign::sign_template(&desk.vault, &template));
     let outcome = match signed {
         Ok(event) => {
-            send(&desk, pool.as_ref(), &event, targets(&desk, &pool, &pending.effect)).await
+            let targets = targets(&desk, pool.as_ref(), &guests, &pending.effect);
+            send(&desk, pool.as_ref(), &event, targets).await
         }
         Err(error) => Err(NotSent { tries: 1, why: error.message }),
     };
@@ -258,15 +267,16 @@ async fn body(
 }
 
 /// Our relays, and those that the buyer named for this job.
-fn targets(desk: &Inner, pool: &Arc<dyn NostrClient>, effect: &Effect) -> Targets {
+fn targets(desk: &Inner, pool: &dyn NostrClient, guests: &Guests, effect: &Effect) -> Targets {
     let Effect::Provider(ProviderEffect::Publish(publish)) = effect else { return Targets::All };
     if publish.extra_relays.is_empty() {
         return Targets::All;
     }
     let mut urls: Vec<_> = desk.view().relays.iter().map(|relay| relay.url.clone()).collect();
     for url in &publish.extra_relays {
-        if pool.add_relay(&RelaySpec::addressed_only(url.clone())).is_ok() {
-            urls.push(url.clone());
+        let Ok(name) = relay::normal_name(url) else { continue };
+        if !urls.contains(&name) && guests.admit(pool, &name) {
+            urls.push(name);
         }
     }
     Targets::Only(urls)

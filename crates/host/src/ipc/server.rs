@@ -80,7 +80,28 @@ fn socket_path(dir: &Path, name: &str) -> io::Result<PathBuf> {
     let digest = domain::Sha256Hash::of(path.as_os_str().as_encoded_bytes());
     let folder = std::env::temp_dir().join(format!("pilothouse-{}", digest.short()));
     let folder = home::Home::open(folder).map_err(io::Error::other)?;
+    is_our_folder(folder.root(), dir)?;
     Ok(folder.join(&format!("{name}.sock")))
+}
+
+/// The folder lies where everybody may write: one that somebody else made first, or a link, could
+/// answer in our name.
+fn is_our_folder(folder: &Path, home: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let found = std::fs::symlink_metadata(folder)?;
+        if !found.is_dir() || found.uid() != std::fs::metadata(home)?.uid() {
+            let why = format!(
+                "{} belongs to somebody else; remove it, or choose a shorter home",
+                folder.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (folder, home);
+    Ok(())
 }
 
 fn socket_name(path: &Path) -> String {
