@@ -32,6 +32,15 @@ impl Seen {
         found
     }
 
+    /// Starts a desk with its window.
+    fn open(&self, desk: &mut Desk) -> String {
+        let mut command = desk_command().unwrap();
+        command.args(["--json", "--home"]).arg(&desk.home).arg("up").stdin(Stdio::null());
+        command.env("DISPLAY", &self.0.display).env_remove("WAYLAND_DISPLAY");
+        desk.start_as(&mut command).unwrap();
+        self.window()
+    }
+
     fn key(&self, window: &str, key: &str) {
         self.tool("xdotool", &["windowfocus", "--sync", window]).unwrap();
         self.tool("xdotool", &["key", "--clearmodifiers", key]).unwrap();
@@ -50,11 +59,7 @@ fn the_window_goes_online_sells_and_closes() {
     let screen = Seen(Screen::start("1280x900").unwrap());
     let dir = tempfile::tempdir().unwrap();
     let mut desk = Desk::new(dir.path().join("home"));
-    let mut command = desk_command().unwrap();
-    command.args(["--json", "--home"]).arg(&desk.home).arg("up");
-    command.env("DISPLAY", &screen.0.display).env_remove("WAYLAND_DISPLAY").stdin(Stdio::null());
-    desk.start_as(&mut command).unwrap();
-    let window = screen.window();
+    let window = screen.open(&mut desk);
     desk.wait("wallet=ready", 60).unwrap();
     desk.wait("balance>=1", 60).unwrap();
     assert_eq!(desk.status().unwrap()["provider"]["state"], "offline");
@@ -85,6 +90,24 @@ fn the_window_goes_online_sells_and_closes() {
     let ended = desk.process().unwrap().wait(WITHIN).unwrap();
     assert_eq!(ended.expect("the window closes by its key").code(), Some(0));
     desk.at_rest().unwrap();
+    desk.verify_log().unwrap();
+    assert_eq!(desk.panics().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn the_window_closes_when_the_desk_is_asked_to_stop() {
+    let screen = Seen(Screen::start("1280x900").unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let mut desk = Desk::new(dir.path().join("home"));
+    screen.open(&mut desk);
+    desk.wait("wallet=ready", 60).unwrap();
+    assert!(desk.stop().unwrap().success());
+
+    screen.open(&mut desk);
+    let pid = desk.process().unwrap().child.id();
+    screen.tool("kill", &["-TERM", &pid.to_string()]).unwrap();
+    let ended = desk.process().unwrap().wait(WITHIN).unwrap();
+    assert_eq!(ended.expect("the window closes on a signal").code(), Some(0));
     desk.verify_log().unwrap();
     assert_eq!(desk.panics().unwrap(), Vec::<String>::new());
 }
