@@ -267,7 +267,10 @@ fn sold(state: &State, job: &provider::Job) -> JobView {
 }
 
 fn refund(job: &provider::Job) -> Option<RefundView> {
-    if let Some(note) = &job.handed_back {
+    // What a wallet proved is shown before anybody's word.
+    if let Some(note) = &job.handed_back
+        && job.given_back().next().is_none()
+    {
         return Some(RefundView::Operator { note: note.clone() });
     }
     job.refund.as_ref().map(|refund| RefundView::Wallet {

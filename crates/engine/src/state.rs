@@ -90,8 +90,10 @@ impl Machine for State {
             }
             Event::Buyer(data) => {
                 self.buyer.apply(&place, data);
-                if let buyer::BuyerEvent::ReceiptSigned(signed) = data {
-                    self.keep_receipt(&signed.receipt);
+                match data {
+                    buyer::BuyerEvent::Paid(paid) => self.totals.spent(paid, event.at),
+                    buyer::BuyerEvent::ReceiptSigned(signed) => self.keep_receipt(&signed.receipt),
+                    _ => {}
                 }
             }
             Event::Desk(data) => self.apply_desk(data, event.at),
@@ -144,7 +146,7 @@ impl State {
     }
 
     fn keep_receipt(&mut self, receipt: &domain::Receipt) {
-        self.totals.add(receipt);
+        self.totals.earned(receipt);
         self.receipts.push_front(receipt.clone());
         self.receipts.truncate(RECEIPTS_KEPT);
     }

@@ -29,7 +29,9 @@ pub struct View {
     pub dead_letters: Vec<DeadLetterView>,
     /// Our own programs (executor, practice network): what runs and what does not.
     pub services: Vec<ServiceView>,
+    /// By signed receipts of this UTC day.
     pub earned_today_msat: Msat,
+    /// What bought jobs paid on this UTC day, fees included, whatever became of them.
     pub spent_today_msat: Msat,
     /// Held back for running jobs that we buy.
     pub reserved_msat: Msat,

@@ -17,7 +17,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::{
     desk::{Desk, Disk},
     lightning::Lightning,
-    observed::request_of,
+    observed::{day_of, request_of},
 };
 
 /// A law that does not hold, by its name.
@@ -207,6 +207,15 @@ pub fn ledger_adds_up(desk: &Desk) -> Checked {
     must(law, ledger.held_msat == held, || format!("jobs hold {held}: {ledger:?}"))?;
     let recorded = desk.observed.spent_msat;
     must(law, ledger.spent_msat == recorded, || format!("{recorded} was recorded: {ledger:?}"))
+}
+
+/// The day's limit knows every msat that left for bought jobs, whatever became of them.
+pub fn spent_today_counts_all_that_was_paid(desk: &Desk, event: &Recorded<Event>) -> Checked {
+    let (_, counted) = desk.state.totals.today(event.at);
+    let paid = desk.observed.spent_on_msat.get(&day_of(event.at)).copied().unwrap_or(0);
+    must("spent_today_counts_all_that_was_paid", counted.get() == paid, || {
+        format!("{} msat count of {paid} msat that were paid", counted.get())
+    })
 }
 
 /// At rest the ledger is what the executor really spent, to the msat, and nothing is held.

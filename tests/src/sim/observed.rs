@@ -1,6 +1,6 @@
 //! What the invariants remember of one desk's log, counted event by event.
 
-use domain::{Msat, PaymentHash, Receipt, Recorded, RequestId, StreamId};
+use domain::{Msat, PaymentHash, Receipt, Recorded, RequestId, StreamId, Timestamp};
 use engine::Event;
 use nip90::{PaymentPolicy, buyer::BuyerEvent, provider::ProviderEvent};
 use std::collections::HashMap;
@@ -14,6 +14,8 @@ pub struct Observed {
     pub receipts: HashMap<StreamId, Vec<Receipt>>,
     /// What the buyer recorded as paid, fees included.
     pub spent_msat: u64,
+    /// The same, by UTC day.
+    pub spent_on_msat: HashMap<u64, u64>,
     /// What the buyer recorded as paid in vain.
     pub in_vain: HashMap<RequestId, Msat>,
     /// The job that each order became, by the order's key.
@@ -58,7 +60,9 @@ impl Observed {
                 }
             }
             BuyerEvent::Paid(paid) => {
-                self.spent_msat += paid.amount_msat.get() + paid.fee_msat.get();
+                let spent = paid.amount_msat.get() + paid.fee_msat.get();
+                self.spent_msat += spent;
+                *self.spent_on_msat.entry(day_of(event.at)).or_default() += spent;
             }
             BuyerEvent::ReceiptSigned(signed) => self.receipt(&event.stream, &signed.receipt),
             _ => {}
@@ -72,6 +76,10 @@ impl Observed {
     fn receipt(&mut self, stream: &StreamId, receipt: &Receipt) {
         self.receipts.entry(stream.clone()).or_default().push(receipt.clone());
     }
+}
+
+pub fn day_of(at: Timestamp) -> u64 {
+    at.as_secs() / (24 * 3_600)
 }
 
 /// The job that a stream is about.

@@ -117,8 +117,9 @@ impl World {
             )?;
             self.tell(|| format!("desk {at} releases {effect}"));
         }
-        if !committed.events.is_empty() {
+        if let Some(newest) = committed.events.last() {
             let desk = &self.desks[at];
+            invariants::spent_today_counts_all_that_was_paid(desk, newest)?;
             invariants::replay_equals_memory("after an event", &desk.shadow, &desk.state)?;
             invariants::ledger_adds_up(desk)?;
         }
