@@ -55,6 +55,8 @@ pub struct Published {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Working {
     pub provider: Pubkey,
+    /// It has the request, whether or not a relay has said so: it may take as long as was given.
+    pub end_by: Timestamp,
 }
 
 /// An offer that was not taken, and why.

@@ -123,11 +123,12 @@ impl Purchase {
         match event {
             BuyerEvent::Published(published) => {
                 self.step(StageStep::Publish);
-                if self.spending == Spending::Reserved {
-                    self.end_by = Some(published.end_by);
-                }
+                self.is_heard(published.end_by);
             }
-            BuyerEvent::Working(_) => self.step(StageStep::Work),
+            BuyerEvent::Working(working) => {
+                self.step(StageStep::Work);
+                self.is_heard(working.end_by);
+            }
             BuyerEvent::OfferRefused(_) => self.offers_refused += 1,
             BuyerEvent::Chosen(chosen) => self.provider = Some(chosen.provider),
             BuyerEvent::ResultSeen(seen) => self.result_seen(seen),
@@ -198,6 +199,13 @@ impl Purchase {
             self.policy = Some(PaymentPolicy::After);
         }
         self.end_by = Some(seen.end_by);
+    }
+
+    /// Somebody has the request. Money that is on its way, or arrived, has times of its own.
+    fn is_heard(&mut self, end_by: Timestamp) {
+        if self.spending == Spending::Reserved {
+            self.end_by = Some(end_by);
+        }
     }
 
     fn release(&mut self) {

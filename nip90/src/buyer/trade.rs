@@ -2,6 +2,7 @@
 
 use domain::{
     Body, EventId, IdempotencyKey, Msat, PaymentHash, Pubkey, Receipt, RequestId, Sha256Hash,
+    Timestamp,
 };
 
 use super::{
@@ -26,9 +27,13 @@ pub(super) fn published(plan: &mut Plan<'_>, id: RequestId, relays: &[String]) {
     let Some(job) = plan.job(&id).filter(|job| job.stage == Stage::Submitted) else {
         return plan.ignore("the request is already out, or over");
     };
-    let grace = plan.ctx.config.answer_grace_secs;
-    let end_by = domain::Timestamp::from_secs(job.expires_at_secs).plus_secs(grace);
+    let end_by = answers_end(plan, job);
     plan.record(id, Published { relays: relays.to_vec(), end_by }, Vec::new(), Vec::new());
+}
+
+/// Until when an answer to a request may come.
+fn answers_end(plan: &Plan<'_>, job: &Purchase) -> Timestamp {
+    Timestamp::from_secs(job.expires_at_secs).plus_secs(plan.ctx.config.answer_grace_secs)
 }
 
 pub(super) fn publish_failed(plan: &mut Plan<'_>, id: RequestId, reason: &str) {
@@ -97,7 +102,8 @@ fn feedback_seen(plan: &mut Plan<'_>, id: RequestId, feedback: &Feedback, raw: &
             }
         }
         Status::Processing if ours && job.stage != Stage::Working => {
-            plan.record(id, Working { provider: feedback.author }, Vec::new(), Vec::new());
+            let working = Working { provider: feedback.author, end_by: answers_end(plan, job) };
+            plan.record(id, working, Vec::new(), Vec::new());
         }
         Status::Error if ours => {
             let detail = "the provider reported an error";

@@ -250,3 +250,20 @@ fn a_rejected_result_is_not_paid() {
     assert_eq!(desk.words(id), ("failed", "released"));
     assert_eq!(desk.pays().len(), 0);
 }
+
+#[test]
+fn a_provider_that_works_before_the_relay_has_acknowledged_gets_its_time() {
+    let mut desk = Desk::new();
+    let Some(Reply::Submitted { request_id: id }) = desk.submit(&draft("a", Some(SELLER)), 1).reply
+    else {
+        panic!("refused")
+    };
+    desk.seen(&feedback(id, Status::Processing, None), SELLER);
+    assert_eq!(desk.words(id).0, "working");
+    desk.later(299);
+    assert_eq!(desk.words(id).0, "working", "the request itself lives for 300 s");
+    desk.seen(&result(id, None), SELLER);
+    desk.feed(BuyerInput::ResultVerified { request_id: id });
+    assert_eq!(desk.words(id).0, "done");
+    assert_eq!(desk.replayed(), desk.buyer);
+}
