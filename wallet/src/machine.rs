@@ -20,8 +20,11 @@ use crate::{
     wire::{HistoryQuery, Payment, PaymentState},
 };
 
-/// Payments under way above which new ones wait at the door.
-const MAX_UNDER_WAY: usize = 4_096;
+/// Unpaid invoices above which no new one is made. Strangers can have them made, so they never
+/// stand in the way of our own payments.
+pub(crate) const MAX_COMING: usize = 4_096;
+/// Payments out under way above which no new one is begun.
+pub(crate) const MAX_GOING: usize = 4_096;
 /// Longest key: its stream's name must fit an id.
 const MAX_KEY_LEN: usize = 180;
 /// Where the keys of payments without an invoice of ours begin.
@@ -100,8 +103,9 @@ impl Wallet {
         let asked = |payment: &Payment| {
             matches!(payment.state, PaymentState::Pending | PaymentState::Unknown)
         };
-        self.under_way
+        self.coming
             .iter()
+            .chain(&self.going)
             .filter_map(|key| self.payments.get(key))
             .filter(|entry| asked(&entry.payment))
             .filter_map(|entry| {
@@ -164,7 +168,7 @@ impl Wallet {
             detail: node.detail.clone(),
             balance: self.balance(),
             in_channels_msat: self.ledger.total_msat(),
-            under_way: self.under_way.len(),
+            under_way: self.coming.len() + self.going.len(),
             cursor: self.cursor,
             limits: self.limits(),
         }

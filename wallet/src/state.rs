@@ -10,12 +10,16 @@ use crate::{
         ChannelOpened, Invoiced, Requested, RetryPlanned, Settled, Started, Terms, WalletEvent,
     },
     ledger::Ledger,
+    machine::MAX_COMING,
     wire::{Balance, Direction, NodeState, Notice, NoticeKind, Payment, PaymentState},
 };
 
 /// Payments that are over and still carry their texts here; older ones keep their figures, and
 /// their texts stay in the log.
 pub(crate) const KEPT_WHOLE: usize = 2_048;
+/// Invoices that nobody paid and that are over: older ones are in the log alone, as anybody may
+/// have them made. Twice what can be out at once, so that a reader that was away misses no end.
+pub(crate) const KEPT_UNPAID: usize = 2 * MAX_COMING;
 
 /// The payment machine's state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,13 +32,17 @@ pub struct Wallet {
     /// Every payment hash that was ever ours, in or out: credited once, paid once.
     pub(crate) by_hash: BTreeMap<PaymentHash, IdempotencyKey>,
     pub(crate) by_time: BTreeSet<(Timestamp, IdempotencyKey)>,
-    /// Payments of which the outcome is still to come.
-    pub(crate) under_way: BTreeSet<IdempotencyKey>,
+    /// Invoices of which the outcome is still to come.
+    pub(crate) coming: BTreeSet<IdempotencyKey>,
+    /// Payments out of which the outcome is still to come.
+    pub(crate) going: BTreeSet<IdempotencyKey>,
     pub(crate) expiries: BTreeSet<(Timestamp, IdempotencyKey)>,
     /// Payments that are tried again, by when.
     pub(crate) retries: BTreeSet<(Timestamp, IdempotencyKey)>,
     /// Over, and still whole here; oldest first.
     pub(crate) whole: VecDeque<IdempotencyKey>,
+    /// Over without money for us; oldest first.
+    pub(crate) unpaid: VecDeque<IdempotencyKey>,
     /// Channels that count, and what will be ours in those that do not yet.
     pub(crate) channels: BTreeMap<String, Channel>,
     /// What changed last, by the cursor of its change: each thing stands here once, so a reader
@@ -68,6 +76,8 @@ pub(crate) struct Entry {
     pub max_fee_msat: Msat,
     /// Locked for us and not taken yet.
     pub arrived_msat: Option<Msat>,
+    /// Something was locked for us once: it may be credited late.
+    pub has_arrived: bool,
     /// Tries that failed for certain.
     pub failed_tries: u32,
     /// Between two tries: when the next one is due. Nothing is on its way meanwhile.
@@ -111,22 +121,29 @@ impl Wallet {
     }
 
     pub(crate) fn pending_out(&self) -> Msat {
-        self.open_entries(Direction::Out)
+        self.open_entries(&self.going)
             .map(|entry| entry.payment.amount_msat)
             .fold(Msat::ZERO, Msat::saturating_add)
     }
 
     fn pending_in(&self) -> Msat {
-        self.open_entries(Direction::In)
+        self.open_entries(&self.coming)
             .filter_map(|entry| entry.arrived_msat)
             .fold(Msat::ZERO, Msat::saturating_add)
     }
 
-    fn open_entries(&self, direction: Direction) -> impl Iterator<Item = &Entry> {
-        self.under_way
-            .iter()
-            .filter_map(|key| self.payments.get(key))
-            .filter(move |entry| entry.payment.direction == direction)
+    fn open_entries<'a>(
+        &'a self,
+        keys: &'a BTreeSet<IdempotencyKey>,
+    ) -> impl Iterator<Item = &'a Entry> {
+        keys.iter().filter_map(|key| self.payments.get(key))
+    }
+
+    fn under_way(&mut self, direction: Direction) -> &mut BTreeSet<IdempotencyKey> {
+        match direction {
+            Direction::In => &mut self.coming,
+            Direction::Out => &mut self.going,
+        }
     }
 
     /// What can be spent: ours in channels without what is already on its way out.
@@ -213,6 +230,7 @@ impl Wallet {
             WalletEvent::Arrived(arrived) => {
                 if let Some(entry) = self.payments.get_mut(&arrived.key) {
                     entry.arrived_msat = Some(arrived.amount_msat);
+                    entry.has_arrived = true;
                 }
                 self.payment_changed(&arrived.key, at);
                 self.balance_changed(at);
@@ -283,13 +301,14 @@ impl Wallet {
             terms: terms_digest(*amount_msat, memo, terms),
             max_fee_msat,
             arrived_msat: None,
+            has_arrived: false,
             failed_tries: 0,
             retry_at: None,
             cursor: 0,
         };
         self.payments.insert(key.clone(), entry);
         self.by_time.insert((at, key.clone()));
-        self.under_way.insert(key.clone());
+        self.under_way(terms.direction()).insert(key.clone());
         if let Some(hash) = payment_hash {
             self.by_hash.insert(hash, key.clone());
             self.window.hold(key.clone(), amount_msat.saturating_add(max_fee_msat));
@@ -379,14 +398,23 @@ impl Wallet {
         }
     }
 
-    /// The payment is over: nothing waits for it, and an old one gives up its texts.
+    /// The payment is over: nothing waits for it, an old one gives up its texts, and an old
+    /// invoice that nobody paid is forgotten.
     fn over(&mut self, key: &IdempotencyKey) {
-        let was_under_way = self.under_way.remove(key);
-        if let Some(at) = self.payments.get(key).and_then(|entry| entry.payment.expires_at) {
+        let Some(entry) = self.payments.get(key) else { return };
+        let (direction, is_unpaid) = (entry.payment.direction, entry.is_unpaid());
+        if let Some(at) = entry.payment.expires_at {
             self.expiries.remove(&(at, key.clone()));
         }
-        if !was_under_way {
+        if !self.under_way(direction).remove(key) {
             return;
+        }
+        if is_unpaid {
+            self.unpaid.push_back(key.clone());
+            while self.unpaid.len() > KEPT_UNPAID {
+                let oldest = self.unpaid.pop_front();
+                oldest.iter().for_each(|key| self.forget_unpaid(key));
+            }
         }
         self.whole.push_back(key.clone());
         while self.whole.len() > KEPT_WHOLE {
@@ -396,6 +424,19 @@ impl Wallet {
                 entry.payment.memo = String::new();
                 entry.payment.detail = None;
             }
+        }
+    }
+
+    /// What comes for it from now on is nobody's: it goes back, or is money without an invoice.
+    fn forget_unpaid(&mut self, key: &IdempotencyKey) {
+        if !self.payments.get(key).is_some_and(Entry::is_unpaid) {
+            return;
+        }
+        let Some(entry) = self.payments.remove(key) else { return };
+        self.by_time.remove(&(entry.payment.created_at, key.clone()));
+        self.changes.remove(&entry.cursor);
+        if let Some(hash) = entry.payment.payment_hash {
+            self.by_hash.remove(&hash);
         }
     }
 
@@ -430,6 +471,14 @@ impl Wallet {
     }
 }
 
+impl Entry {
+    /// An invoice that is over, and nothing ever came for it.
+    fn is_unpaid(&self) -> bool {
+        let is_over = matches!(self.payment.state, PaymentState::Expired | PaymentState::Failed);
+        self.payment.direction == Direction::In && is_over && !self.has_arrived
+    }
+}
+
 /// Money that came without an invoice of ours.
 fn uninvited(settled: &Settled, at: Timestamp) -> Entry {
     let payment = Payment {
@@ -452,6 +501,7 @@ fn uninvited(settled: &Settled, at: Timestamp) -> Entry {
         terms: Sha256Hash([0; 32]),
         max_fee_msat: Msat::ZERO,
         arrived_msat: None,
+        has_arrived: false,
         failed_tries: 0,
         retry_at: None,
         cursor: 0,

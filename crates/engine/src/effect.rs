@@ -5,7 +5,12 @@ use nip90::{buyer::BuyerEffect, provider::ProviderEffect};
 use serde::{Deserialize, Serialize};
 
 /// Every adapter that a desk runs.
-pub const ADAPTERS: &[&str] = &["relay", "wallet", "work", "sign", "blob"];
+pub const ADAPTERS: &[&str] = &["relay", WALLET, PAYMENTS, "work", "sign", "blob"];
+
+/// Makes invoices.
+pub const WALLET: &str = "wallet";
+/// Pays. An adapter of its own, so that no payment waits behind the invoices that strangers ask for.
+pub const PAYMENTS: &str = "payments";
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "lane", content = "do", rename_all = "snake_case")]
@@ -34,9 +39,12 @@ impl domain::machine::Effect for Effect {
 
     fn adapter(&self) -> &'static str {
         match self {
+            Self::Provider(ProviderEffect::PayRefund(_))
+            | Self::Buyer(BuyerEffect::Pay(_))
+            | Self::Wallet(WalletEffect::Pay { .. }) => PAYMENTS,
             Self::Provider(effect) => effect.adapter(),
             Self::Buyer(effect) => effect.adapter(),
-            Self::Wallet(_) => "wallet",
+            Self::Wallet(WalletEffect::Receive { .. }) => WALLET,
         }
     }
 }

@@ -17,7 +17,7 @@ mod wallet_facts;
 mod wallet_mirror;
 
 pub use command::{Command, Reply};
-pub use effect::{ADAPTERS, Effect, WalletEffect};
+pub use effect::{ADAPTERS, Effect, PAYMENTS, WALLET, WalletEffect};
 pub use event::Event;
 pub use input::{Fact, GaveUp, Input, WalletFact};
 pub use port::DeskPort;

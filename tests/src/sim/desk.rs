@@ -209,7 +209,7 @@ impl Desk {
             let first = lines.insert((adapter, pending.id.stream.as_str()));
             let up = match adapter {
                 "relay" => self.relay_up,
-                "wallet" => self.wallet_up,
+                engine::WALLET | engine::PAYMENTS => self.wallet_up,
                 _ => true,
             };
             if first && up {

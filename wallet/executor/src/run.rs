@@ -28,7 +28,7 @@ use crate::{
 
 const LOG: &str = "wallet.db";
 /// Names the shape of the machine's state in snapshots.
-const SNAPSHOT_SCHEMA: &str = "wallet 2";
+const SNAPSHOT_SCHEMA: &str = "wallet 3";
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const STOP_WITHIN: Duration = Duration::from_secs(20);

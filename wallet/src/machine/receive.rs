@@ -2,7 +2,7 @@
 
 use domain::{Emit, ErrorBody, IdempotencyKey, Msat, PaymentHash, Step, Timestamp};
 
-use super::{MAX_KEY_LEN, MAX_UNDER_WAY, UNINVITED, emit, refuse};
+use super::{MAX_COMING, MAX_KEY_LEN, UNINVITED, emit, refuse};
 use crate::{
     bolt11::MAX_MEMO_LEN,
     event::{Arrived, Expired, Requested, Terms, TurnedAway, wallet_stream},
@@ -24,10 +24,11 @@ impl Wallet {
         if let Some(entry) = self.payments.get(key) {
             return Step::reply(same_payment(entry, *amount_msat, memo, &terms));
         }
-        if let Err(error) = self.may_begin(key) {
-            return refuse(error);
-        }
-        if let Err(error) = check(receive) {
+        let room = match self.coming.len() < MAX_COMING {
+            true => Ok(()),
+            false => Err(busy("Too many invoices wait for their payment; none was made.")),
+        };
+        if let Err(error) = new_key(key).and(room).and_then(|()| check(receive)) {
             return refuse(error);
         }
         let requested =
@@ -39,27 +40,6 @@ impl Wallet {
             expiry_secs: *expiry_secs,
         };
         Step::nothing().emit(emit(key, requested).effect(make)).answer(Reply::Done)
-    }
-
-    /// What holds for every new payment, in or out.
-    pub(super) fn may_begin(&self, key: &IdempotencyKey) -> Result<(), ErrorBody> {
-        if key.as_str().len() > MAX_KEY_LEN || key.as_str().starts_with(UNINVITED) {
-            return Err(ErrorBody::new(
-                "bad_key",
-                format!(
-                    "A payment's key has at most {MAX_KEY_LEN} characters and does not begin with \
-                     {UNINVITED}."
-                ),
-            ));
-        }
-        if self.under_way.len() >= MAX_UNDER_WAY {
-            return Err(ErrorBody::new(
-                "busy",
-                "Too many payments are under way; nothing was begun.",
-            )
-            .retryable());
-        }
-        Ok(())
     }
 
     /// Locked for us: taken where an invoice of ours still wants it, else sent back.
@@ -105,6 +85,24 @@ impl Wallet {
         }
         step
     }
+}
+
+/// What holds for the key of every new payment, in or out.
+pub(super) fn new_key(key: &IdempotencyKey) -> Result<(), ErrorBody> {
+    if key.as_str().len() > MAX_KEY_LEN || key.as_str().starts_with(UNINVITED) {
+        return Err(ErrorBody::new(
+            "bad_key",
+            format!(
+                "A payment's key has at most {MAX_KEY_LEN} characters and does not begin with \
+                 {UNINVITED}."
+            ),
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn busy(why: &str) -> ErrorBody {
+    ErrorBody::new("busy", why).retryable()
 }
 
 fn check(receive: &Receive) -> Result<(), ErrorBody> {

@@ -3,7 +3,11 @@
 use domain::{ErrorBody, Msat, Step, Timestamp};
 use safety::SpendLimits;
 
-use super::{emit, receive::same_payment, refuse};
+use super::{
+    MAX_GOING, emit,
+    receive::{busy, new_key, same_payment},
+    refuse,
+};
 use crate::{
     bolt11::Bolt11,
     event::{Requested, Terms},
@@ -35,8 +39,12 @@ impl Wallet {
         if let Some(entry) = self.payments.get(&pay.key) {
             return Step::reply(same_payment(entry, pay.amount_msat, &request.memo, &terms));
         }
-        let allowed = self
-            .may_begin(&pay.key)
+        let room = match self.going.len() < MAX_GOING {
+            true => Ok(()),
+            false => Err(busy("Too many payments are under way; nothing was begun.")),
+        };
+        let allowed = new_key(&pay.key)
+            .and(room)
             .and_then(|()| asked_amount(&request, pay.amount_msat))
             .and_then(|()| self.may_pay(node, &request, pay.max_fee_msat, now));
         if let Err(error) = allowed {

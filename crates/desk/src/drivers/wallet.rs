@@ -12,7 +12,9 @@ use wallet::wire::{self, method};
 use super::{backoff::Backoff, effects, give_up, not_ours, ordered};
 use crate::process::Inner;
 
-const AT_ONCE: usize = 128;
+/// Invoices asked for at once. Payments have places of their own: strangers can have invoices made.
+const INVOICES_AT_ONCE: usize = 128;
+const PAYMENTS_AT_ONCE: usize = 128;
 const RECONNECT: Duration = Duration::from_millis(200);
 /// The executor is a process of ours on this machine, soon back.
 const LONGEST_RETRY: Duration = Duration::from_secs(2);
@@ -30,13 +32,16 @@ const POLL_MS: u32 = 20_000;
 type Link = watch::Receiver<Option<Arc<Client>>>;
 
 pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody> {
-    let committed = effects(desk, "wallet")?;
     let (connected, link) = watch::channel(None);
     tasks.spawn(stay_connected(Arc::clone(desk), connected));
-    let desk = Arc::clone(desk);
-    tasks.spawn(ordered::run(committed, AT_ONCE, move |pending| {
-        act(Arc::clone(&desk), link.clone(), pending)
-    }));
+    for (adapter, at_once) in
+        [(engine::WALLET, INVOICES_AT_ONCE), (engine::PAYMENTS, PAYMENTS_AT_ONCE)]
+    {
+        let (desk, link) = (Arc::clone(desk), link.clone());
+        tasks.spawn(ordered::run(effects(&desk, adapter)?, at_once, move |pending| {
+            act(Arc::clone(&desk), link.clone(), pending)
+        }));
+    }
     Ok(())
 }
 

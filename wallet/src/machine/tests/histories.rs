@@ -138,7 +138,11 @@ fn check(bench: &Bench) -> Result<(), TestCaseError> {
     prop_assert!(requested.values().all(|times| *times == 1), "a key was requested twice");
     check_tries(bench)?;
     for (key, entry) in &bench.wallet.payments {
-        prop_assert_eq!(bench.wallet.under_way.contains(key), !entry.payment.state.is_over());
+        let under_way = match entry.payment.direction {
+            Direction::In => &bench.wallet.coming,
+            Direction::Out => &bench.wallet.going,
+        };
+        prop_assert_eq!(under_way.contains(key), !entry.payment.state.is_over());
         if entry.payment.state == PaymentState::Settled {
             prop_assert!(entry.payment.fee_msat.is_some() && entry.payment.payment_hash.is_some());
         }

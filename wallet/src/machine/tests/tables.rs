@@ -6,7 +6,8 @@ use lightning_invoice::Currency;
 use super::support::{Bench, NODE_ID, OPENING, code, hash, key, preimage, sat, signed};
 use crate::{
     io::{Effect, Fact, Found, Input, Reply},
-    state::KEPT_WHOLE,
+    machine::MAX_COMING,
+    state::{KEPT_UNPAID, KEPT_WHOLE},
     wire::{Direction, HistoryQuery, NoticeKind, PaymentState, Receive},
 };
 
@@ -394,6 +395,53 @@ fn old_payments_keep_their_figures_and_stay_idempotent() {
     assert!(bench.payment("k1").bolt11.is_some());
     assert!(matches!(bench.receive("k0", sat(1)), Some(Reply::Payment(_))));
     assert_eq!(code(bench.receive("k0", sat(2))), "key_reused");
+}
+
+#[test]
+fn unpaid_invoices_do_not_stand_in_the_way_of_a_payment() {
+    let mut bench = Bench::new();
+    for n in 0..MAX_COMING {
+        assert_eq!(bench.receive(&format!("k{n}"), sat(1)), Some(Reply::Done));
+    }
+    assert_eq!(code(bench.receive("one-more", sat(1))), "busy");
+    let bolt11 = bench.bolt11(sat(9), 1);
+    assert_eq!(bench.pay("out", &bolt11, sat(9)), Some(Reply::Done));
+}
+
+#[test]
+fn unpaid_invoices_are_forgotten_in_time_and_money_for_them_is_not() {
+    let mut bench = Bench::new();
+    bench.invoice("first", sat(100), 1);
+    bench.invoice("second", sat(100), 2);
+    bench.invoice("arrived", sat(100), 3);
+    bench.fact(Fact::Claimable { payment_hash: hash(3), amount_msat: sat(100) });
+    bench.pass(3 * 60 * 60);
+    for name in ["first", "second", "arrived"] {
+        assert_eq!(bench.payment(name).state, PaymentState::Expired);
+    }
+    for n in 0..KEPT_UNPAID {
+        let name = format!("k{n}");
+        bench.receive(&name, sat(1));
+        bench.fact(Fact::InvoiceRefused { key: key(&name), reason: "no channel".into() });
+    }
+    for name in ["first", "second"] {
+        assert_eq!(code(bench.input(Input::Payment { key: key(name) })), "no_such_payment");
+    }
+    assert_eq!(bench.wallet.payments.len(), KEPT_UNPAID + 1);
+    assert_eq!(bench.wallet.by_time.len(), KEPT_UNPAID + 1);
+    assert_eq!(bench.wallet.by_hash.len(), 1);
+    bench.fact(Fact::Claimable { payment_hash: hash(1), amount_msat: sat(100) });
+    assert!(matches!(bench.effects.last(), Some(Effect::TurnAway { .. })));
+    for _ in 0..2 {
+        bench.received(2, sat(100));
+        bench.received(3, sat(100));
+    }
+    let uninvited = IdempotencyKey::of("uninvited", hash(2));
+    assert_eq!(bench.payment(uninvited.as_str()).state, PaymentState::Settled);
+    assert_eq!(bench.payment("arrived").state, PaymentState::Settled);
+    assert_eq!(bench.in_channels(), sat(5_200));
+    assert_eq!(bench.receive("first", sat(100)), Some(Reply::Done), "the key is free again");
+    assert_eq!(bench.replayed(), bench.wallet);
 }
 
 #[test]
