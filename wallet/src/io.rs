@@ -108,6 +108,9 @@ pub enum Fact {
         reason: String,
         /// It found no way, which may be another one soon; the payee did not refuse it.
         no_way: bool,
+        /// The backend's record says nevertheless that it is on its way: that of a later try, or
+        /// one that was written after the failure.
+        still_open: bool,
     },
     ChannelPending {
         channel: String,

@@ -80,6 +80,8 @@ pub(crate) struct Entry {
     pub has_arrived: bool,
     /// Tries that failed for certain.
     pub failed_tries: u32,
+    /// One of them failed before the process began: the backend may tell of that once more.
+    pub failed_before_start: bool,
     /// Between two tries: when the next one is due. Nothing is on its way meanwhile.
     pub retry_at: Option<Timestamp>,
     pub cursor: u64,
@@ -270,6 +272,11 @@ impl Wallet {
             inbound_msat,
             onchain_msat,
         });
+        for key in &self.going {
+            if let Some(entry) = self.payments.get_mut(key) {
+                entry.failed_before_start = entry.failed_tries > 0;
+            }
+        }
         self.node_changed(at);
     }
 
@@ -303,6 +310,7 @@ impl Wallet {
             arrived_msat: None,
             has_arrived: false,
             failed_tries: 0,
+            failed_before_start: false,
             retry_at: None,
             cursor: 0,
         };
@@ -503,6 +511,7 @@ fn uninvited(settled: &Settled, at: Timestamp) -> Entry {
         arrived_msat: None,
         has_arrived: false,
         failed_tries: 0,
+        failed_before_start: false,
         retry_at: None,
         cursor: 0,
     }

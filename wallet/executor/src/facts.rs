@@ -42,14 +42,18 @@ pub async fn run<B: Backend>(house: Arc<House<B>>, backend: Arc<B>) {
 /// Into the log; false once the core has ended. An answer comes after the commit; without one the
 /// fact comes again. What the log can't hold was said loudly by the loop, and would never be
 /// otherwise.
-async fn note<B: Backend>(house: &House<B>, fact: Fact) -> bool {
+async fn note<B: Backend>(house: &House<B>, mut fact: Fact) -> bool {
     let mut _no_sends = None;
-    if let Fact::PayFailed { payment_hash, .. } = fact {
+    if let Fact::PayFailed { payment_hash, still_open, .. } = &mut fact {
+        let payment_hash = *payment_hash;
         _no_sends = Some(house.sending.lock().await);
-        let found = house.with(move |backend| backend.look_up(&payment_hash)).await;
-        if let Ok(Found::InFlight | Found::Settled { .. }) = found {
-            tracing::info!(payment = %payment_hash, "an earlier try's failure came once more");
-            return true;
+        match house.with(move |backend| backend.look_up(&payment_hash)).await {
+            Ok(Found::Settled { .. }) => {
+                tracing::info!(payment = %payment_hash, "what has arrived did not fail");
+                return true;
+            }
+            Ok(Found::InFlight) => *still_open = true,
+            _ => {}
         }
     }
     !matches!(house.core.ask(Input::Fact(fact)).await, Err(AskError::Stopped(_)))

@@ -69,6 +69,13 @@ impl Executor {
         Self { calls, house, _pumps: pumps }
     }
 
+    async fn end(self) {
+        let Self { house, calls, _pumps: mut pumps } = self;
+        pumps.shutdown().await;
+        house.core.shutdown().await;
+        drop((house, calls));
+    }
+
     /// The first channel, as a node would tell of it.
     fn funded(fake: &Fake) {
         fake.push(Fact::ChannelPending { channel: "c".into(), ours_msat: HOLDS });
@@ -200,10 +207,7 @@ async fn a_planned_try_outlives_the_process() {
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    let Executor { house, calls, _pumps: mut pumps } = first;
-    pumps.shutdown().await;
-    house.core.shutdown().await;
-    drop((house, calls));
+    first.end().await;
     assert_eq!(fake.world().sends.len(), 0);
     let second = Executor::start(dir.path(), &fake).await;
     second.until("out", PaymentState::Settled).await;
@@ -217,16 +221,35 @@ async fn an_earlier_failure_says_nothing_of_what_is_on_its_way() {
     let executor = Executor::start(dir.path(), &fake).await;
     Executor::funded(&fake);
     executor.balance().await;
-    fake.world().moods.push_back(Mood::Hangs);
+    fake.world().moods.extend([Mood::NoWay, Mood::Hangs]);
     let outside = fake.outside_invoice(Msat::from_sat(2));
     executor.pay("out", &outside, 2_000).await.unwrap();
     let pending = executor.until("out", PaymentState::Pending).await;
     let payment_hash = pending.payment_hash.unwrap();
+    executor.end().await;
+    let executor = Executor::start(dir.path(), &fake).await;
     for no_way in [true, false] {
-        fake.push(Fact::PayFailed { payment_hash, reason: "once more".into(), no_way });
+        fake.push_failure(payment_hash, "once more", no_way);
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(executor.payment("out").await.state, PaymentState::Pending);
+}
+
+/// The node may write its record of a payment only after it said that it failed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_only_failure_of_a_payment_ends_it_though_its_record_stays_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::new();
+    let executor = Executor::start(dir.path(), &fake).await;
+    Executor::funded(&fake);
+    executor.balance().await;
+    fake.world().moods.push_back(Mood::Hangs);
+    let outside = fake.outside_invoice(Msat::from_sat(2));
+    executor.pay("out", &outside, 2_000).await.unwrap();
+    let pending = executor.until("out", PaymentState::Pending).await;
+    fake.push_failure(pending.payment_hash.unwrap(), "every way failed at once", true);
+    executor.until("out", PaymentState::Failed).await;
+    assert_eq!(executor.balance().await, HOLDS.get());
 }
 
 /// The process ends at each point of a payment's way; the next one finishes it.
@@ -243,10 +266,7 @@ async fn a_restart_at_any_moment_ends_each_payment_once() {
         first.pay("out", &outside, 3_000).await.unwrap();
         let payer = fake.pays(&invoice.bolt11);
         tokio::time::sleep(Duration::from_millis(moment_ms)).await;
-        let Executor { house, calls, _pumps: mut pumps } = first;
-        pumps.shutdown().await;
-        house.core.shutdown().await;
-        drop((house, calls));
+        first.end().await;
         let second = Executor::start(dir.path(), &fake).await;
         second.until("out", PaymentState::Settled).await;
         second.until("in", PaymentState::Settled).await;

@@ -52,10 +52,15 @@ impl Wallet {
                 Some(entry) => self.paid(entry, *preimage, *fee_msat),
                 None => Step::nothing(),
             },
-            Fact::PayFailed { payment_hash, reason, no_way } => match self.outgoing(payment_hash) {
-                Some(entry) => self.try_failed(entry, reason, *no_way, now),
-                None => Step::nothing(),
-            },
+            Fact::PayFailed { payment_hash, reason, no_way, still_open } => {
+                match self.outgoing(payment_hash) {
+                    // Told once more after a restart; the open record is of a later try.
+                    Some(entry) if *still_open && entry.failed_before_start => Step::nothing(),
+                    // The backend does not send over an open record, so there is no next try.
+                    Some(entry) => self.try_failed(entry, reason, *no_way && !*still_open, now),
+                    None => Step::nothing(),
+                }
+            }
             Fact::ChannelPending { .. }
             | Fact::ChannelReady { .. }
             | Fact::ChannelClosed { .. } => self.channel(fact),

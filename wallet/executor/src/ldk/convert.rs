@@ -72,6 +72,7 @@ pub fn fact(event: Event, ours: impl Fn(Option<ChannelId>) -> Msat) -> Option<Fa
             payment_hash: PaymentHash(payment_hash.0),
             reason: why(reason).to_owned(),
             no_way: found_no_way(reason),
+            still_open: false,
         },
         Event::ChannelPending { channel_id, .. } => Fact::ChannelPending {
             channel: channel_id.to_string(),

@@ -83,6 +83,11 @@ impl Fake {
         self.wake.notify_waiters();
     }
 
+    pub fn push_failure(&self, payment_hash: PaymentHash, reason: &str, no_way: bool) {
+        let reason = reason.into();
+        self.push(Fact::PayFailed { payment_hash, reason, no_way, still_open: false });
+    }
+
     /// Someone else pays one of our invoices.
     pub fn pays(&self, bolt11: &str) -> oneshot::Receiver<Result<(), String>> {
         let invoice: Bolt11Invoice = bolt11.parse().unwrap();
@@ -214,7 +219,7 @@ impl Backend for Fake {
                 let failed = Found::Failed { reason: "it failed".into() };
                 self.world().records.insert(hash, failed);
                 let no_way = matches!(mood, Mood::NoWayLater);
-                self.push(Fact::PayFailed { payment_hash: hash, reason: "failed".into(), no_way });
+                self.push_failure(hash, "failed", no_way);
                 SendAnswer::Taken
             }
             Some(Mood::Hangs) => {

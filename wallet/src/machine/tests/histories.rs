@@ -24,7 +24,7 @@ enum Act {
     NotSent(u8),
     Unclear(u8),
     Paid(u8, u32, bool),
-    PayFailed(u8, bool),
+    PayFailed(u8, bool, bool),
     LookedUp(u8, u8),
     Pass(u32),
     Restart,
@@ -46,7 +46,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => id.clone().prop_map(Act::Unclear),
         3 => (id.clone(), 0..30_u32, prop::bool::weighted(0.9))
             .prop_map(|(k, f, honest)| Act::Paid(k, f, honest)),
-        2 => (id.clone(), any::<bool>()).prop_map(|(k, no_way)| Act::PayFailed(k, no_way)),
+        2 => (id.clone(), any::<bool>(), any::<bool>())
+            .prop_map(|(k, no_way, still_open)| Act::PayFailed(k, no_way, still_open)),
         2 => (id, 0..4_u8).prop_map(|(k, f)| Act::LookedUp(k, f)),
         2 => (0..50_000_u32).prop_map(Act::Pass),
         6 => (0..12_u32).prop_map(Act::Pass),
@@ -89,10 +90,11 @@ fn run(bench: &mut Bench, act: &Act, last: Option<&Act>) {
             preimage: Some(preimage(u64::from(*h) + u64::from(!*honest))),
             fee_msat: Msat::new(u64::from(*fee)).unwrap(),
         }),
-        Act::PayFailed(h, no_way) => bench.fact(Fact::PayFailed {
+        Act::PayFailed(h, no_way, still_open) => bench.fact(Fact::PayFailed {
             payment_hash: hash(u64::from(*h)),
             reason: "no".into(),
             no_way: *no_way,
+            still_open: *still_open,
         }),
         Act::LookedUp(k, found) => {
             let found = match found {

@@ -14,7 +14,13 @@ fn not_sent(bench: &mut Bench) {
 
 fn failed(bench: &mut Bench, no_way: bool) {
     let reason = "it did not work".into();
-    bench.fact(Fact::PayFailed { payment_hash: hash(1), reason, no_way });
+    bench.fact(Fact::PayFailed { payment_hash: hash(1), reason, no_way, still_open: false });
+}
+
+/// The same, while the backend's record says that it is on its way.
+fn failed_with_an_open_record(bench: &mut Bench) {
+    let reason = "it did not work".into();
+    bench.fact(Fact::PayFailed { payment_hash: hash(1), reason, no_way: true, still_open: true });
 }
 
 fn state(bench: &mut Bench) -> PaymentState {
@@ -150,6 +156,35 @@ fn a_planned_try_outlives_a_restart_but_not_a_long_one() {
         bench.pass(1);
         assert_eq!((state(&mut bench), sends(&bench)), (ends, tried), "after {away_secs} s");
     }
+}
+
+/// The node's record of a payment may be written after the failure that it should have had.
+#[test]
+fn a_failure_counts_though_the_record_stayed_open() {
+    let mut bench = begun();
+    bench.fact(Fact::SendTaken { key: key("a") });
+    failed_with_an_open_record(&mut bench);
+    assert_eq!(state(&mut bench), PaymentState::Failed, "nothing is sent over an open record");
+    let mut bench = begun();
+    not_sent(&mut bench);
+    bench.pass(1);
+    bench.fact(Fact::SendTaken { key: key("a") });
+    failed_with_an_open_record(&mut bench);
+    assert_eq!(state(&mut bench), PaymentState::Failed, "in one run no failure is told twice");
+}
+
+#[test]
+fn a_failure_told_once_more_says_nothing_of_a_later_try() {
+    let mut bench = begun();
+    failed(&mut bench, true);
+    bench.pass(1);
+    bench.fact(Fact::SendTaken { key: key("a") });
+    bench.start();
+    failed_with_an_open_record(&mut bench);
+    assert_eq!(state(&mut bench), PaymentState::Pending);
+    failed(&mut bench, false);
+    assert_eq!(state(&mut bench), PaymentState::Failed);
+    assert_eq!(bench.replayed(), bench.wallet);
 }
 
 #[test]

@@ -111,7 +111,12 @@ fn one_payment_per_hash_ever() {
     bench.sending("a", sat(100), 1);
     let bolt11 = bench.bolt11(sat(100), 1);
     assert_eq!(code(bench.pay("b", &bolt11, sat(100))), "already_paid");
-    bench.fact(Fact::PayFailed { payment_hash: hash(1), reason: "no route".into(), no_way: false });
+    bench.fact(Fact::PayFailed {
+        payment_hash: hash(1),
+        reason: "no route".into(),
+        no_way: false,
+        still_open: false,
+    });
     assert_eq!(bench.payment("a").state, PaymentState::Failed);
     assert_eq!(code(bench.pay("c", &bolt11, sat(100))), "already_paid");
     bench.invoice("own", sat(50), 2);
@@ -153,7 +158,12 @@ fn limits_count_what_is_pending_unknown_and_spent_today() {
     bench.fact(Fact::SendUnclear { key: key("c"), reason: "timed out".into() });
     let next = bench.bolt11(sat(300), 4);
     assert_eq!(code(bench.pay("d", &next, sat(300))), "over_limit");
-    bench.fact(Fact::PayFailed { payment_hash: hash(2), reason: "no route".into(), no_way: false });
+    bench.fact(Fact::PayFailed {
+        payment_hash: hash(2),
+        reason: "no route".into(),
+        no_way: false,
+        still_open: false,
+    });
     bench.paid(1, Msat::ZERO);
     assert_eq!(bench.pay("d", &next, sat(300)), Some(Reply::Done));
     bench.pass(24 * 60 * 60);
@@ -214,11 +224,17 @@ fn a_late_proof_of_payment_corrects_a_failure() {
         payment_hash: hash(1),
         reason: "timed out".into(),
         no_way: false,
+        still_open: false,
     });
     bench.paid(1, Msat::new(3).unwrap());
     assert_eq!(bench.payment("a").state, PaymentState::Settled);
     assert_eq!(bench.in_channels().get(), OPENING.get() - 100_003);
-    bench.fact(Fact::PayFailed { payment_hash: hash(1), reason: "again".into(), no_way: false });
+    bench.fact(Fact::PayFailed {
+        payment_hash: hash(1),
+        reason: "again".into(),
+        no_way: false,
+        still_open: false,
+    });
     assert_eq!(bench.payment("a").state, PaymentState::Settled);
 }
 
