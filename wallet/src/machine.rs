@@ -51,7 +51,7 @@ impl Machine for Wallet {
             Input::Pay(pay) => self.pay(node, pay, now),
             Input::Quote { bolt11 } => Step::reply(self.quote(node, bolt11, now)),
             Input::Payment { key } => Step::reply(self.tell_payment(Some(key))),
-            Input::MaySend { key } => Step::reply(self.may_send(key)),
+            Input::MaySend { key } => self.may_send(key, now),
             Input::PaymentOf { payment_hash } => {
                 Step::reply(self.tell_payment(self.by_hash.get(payment_hash)))
             }

@@ -42,8 +42,8 @@ async fn perform<B: Backend>(house: &House<B>, pending: Pending<Effect>) {
             report(house, fact_of(id, fact)).await;
         }
         Effect::Send { key, payment_hash, bolt11, max_fee_msat } => {
-            let fact = send(house, key, payment_hash, bolt11, max_fee_msat, resumed).await;
-            report(house, fact_of(id, fact)).await;
+            let out = Out { key, payment_hash, bolt11, max_fee: max_fee_msat };
+            send(house, id, out, resumed).await;
         }
         Effect::Claim { key, amount_msat, .. } => {
             let preimage = house.secret.preimage(&key);
@@ -136,54 +136,72 @@ async fn make_invoice<B: Backend>(
     }
 }
 
-async fn send<B: Backend>(
-    house: &House<B>,
+/// What one payment asks of the backend.
+struct Out {
     key: IdempotencyKey,
     payment_hash: PaymentHash,
     bolt11: String,
     max_fee: Msat,
-    resumed: bool,
-) -> Fact {
+}
+
+/// Sends, once. Each fact goes into the inbox before another send or a failure of the same payment
+/// is looked at: a late one would be taken for that of a later try.
+async fn send<B: Backend>(house: &House<B>, id: EffectId, out: Out, resumed: bool) {
+    let payment_hash = out.payment_hash;
     let mut pause = FIRST_PAUSE;
     let mut look_first = resumed;
     loop {
         if look_first {
+            let no_sends = house.sending.lock().await;
             match house.with(move |backend| backend.look_up(&payment_hash)).await {
                 // After a failure nothing is on its way; whether it is tried again is asked below.
                 Ok(Found::Nothing | Found::Failed { .. }) => {}
-                Ok(found) => return Fact::LookedUp { key, found },
+                Ok(found) => {
+                    let fact = Fact::LookedUp { key: out.key, found };
+                    return report(house, fact_of(id, fact)).await;
+                }
                 Err(_) => {
+                    drop(no_sends);
                     rest(&mut pause).await;
                     continue;
                 }
             }
         }
-        if timeout(PAYMENT_WAITS, house.ready()).await.is_err() {
-            let reason = "No channel can send a payment now. Nothing was sent.".into();
-            return Fact::NotSent { key, reason };
+        let is_ready = timeout(PAYMENT_WAITS, house.ready()).await.is_ok();
+        let no_other_sends = house.sending.lock().await;
+        if let Some(fact) = try_to_send(house, &out, is_ready).await {
+            return report(house, fact_of(id, fact)).await;
         }
-        let sending = house.sending.lock().await;
-        if house.ask(Input::MaySend { key: key.clone() }).await.is_err() {
-            return Fact::EffectDone;
-        }
-        let text = bolt11.clone();
-        let answer = house.with(move |backend| backend.send(&text, max_fee)).await;
-        drop(sending);
-        match answer {
-            Ok(SendAnswer::Taken) => return Fact::SendTaken { key },
-            Ok(SendAnswer::NotSent(reason)) => return Fact::NotSent { key, reason },
-            Ok(SendAnswer::Refused(reason)) => return Fact::SendRefused { key, reason },
-            Ok(SendAnswer::Unclear(reason)) => return Fact::SendUnclear { key, reason },
-            Ok(SendAnswer::NotNow(reason)) => {
-                tracing::debug!(%key, reason, "the payment waits for the node");
-            }
-            Err(error) if error.code == "internal" => {
-                return Fact::SendUnclear { key, reason: error.message };
-            }
-            Err(_) => {}
-        }
+        drop(no_other_sends);
         look_first = true;
         rest(&mut pause).await;
+    }
+}
+
+/// One try, where the payment still waits for it; nothing where the node does not run.
+async fn try_to_send<B: Backend>(house: &House<B>, out: &Out, is_ready: bool) -> Option<Fact> {
+    let key = out.key.clone();
+    if house.ask(Input::MaySend { key: key.clone() }).await.is_err() {
+        return Some(Fact::EffectDone);
+    }
+    if !is_ready {
+        let reason = "No channel can send a payment now. Nothing was sent.".into();
+        return Some(Fact::NotSent { key, reason });
+    }
+    let (text, max_fee) = (out.bolt11.clone(), out.max_fee);
+    match house.with(move |backend| backend.send(&text, max_fee)).await {
+        Ok(SendAnswer::Taken) => Some(Fact::SendTaken { key }),
+        Ok(SendAnswer::NotSent(reason)) => Some(Fact::NotSent { key, reason }),
+        Ok(SendAnswer::Refused(reason)) => Some(Fact::SendRefused { key, reason }),
+        Ok(SendAnswer::Unclear(reason)) => Some(Fact::SendUnclear { key, reason }),
+        Ok(SendAnswer::NotNow(reason)) => {
+            tracing::debug!(%key, reason, "the payment waits for the node");
+            None
+        }
+        Err(error) if error.code == "internal" => {
+            Some(Fact::SendUnclear { key, reason: error.message })
+        }
+        Err(_) => None,
     }
 }
 
@@ -196,10 +214,11 @@ async fn look_up<B: Backend>(
     payment_hash: PaymentHash,
 ) {
     let mut pause = FIRST_PAUSE;
+    let goes_out = house.secret.preimage(&key).payment_hash() != payment_hash;
     loop {
         let look = || house.with(move |backend: &B| backend.look_up(&payment_hash));
         let (mut found, mut no_sends) = (look().await, None);
-        if let Ok(Found::Failed { .. }) = found {
+        if goes_out && matches!(found, Ok(Found::Failed { .. } | Found::InFlight)) {
             no_sends = Some(house.sending.lock().await);
             found = look().await;
         }

@@ -27,8 +27,8 @@ pub struct House<B> {
     pub trouble: watch::Sender<Option<String>>,
     /// Something moved: look at the node soon.
     pub look: Notify,
-    /// Held while something is sent, and while a failure is noted: so a failure that is noted is
-    /// never the one of an earlier try.
+    /// Held while something is sent or found on its way, until the log's inbox has it, and while a
+    /// failure is noted: so no fact of one try comes after one of the next.
     pub sending: Mutex<()>,
     /// Blocking calls of the node at the same time.
     calls: Semaphore,

@@ -30,8 +30,18 @@ pub(super) fn next_try(entry: &Entry, now: Timestamp) -> Option<Timestamp> {
     (at <= last && in_time(entry, at)).then_some(at)
 }
 
+/// Whether a next try may still begin.
+fn may_begin(entry: &Entry, now: Timestamp) -> bool {
+    now <= entry.payment.created_at.plus_secs(BEGUN_WITHIN_SECS) && in_time(entry, now)
+}
+
 fn in_time(entry: &Entry, at: Timestamp) -> bool {
     entry.payment.expires_at.is_some_and(|expiry| at.plus_secs(LEAST_LEFT_SECS) <= expiry)
+}
+
+/// Nothing of it is on its way, and nothing more is tried: what the last try said stands.
+fn too_late(entry: &Entry) -> Step<Wallet> {
+    fail(&entry.payment.key, entry.payment.detail.as_deref().unwrap_or_default())
 }
 
 impl Wallet {
@@ -60,18 +70,22 @@ impl Wallet {
         }
     }
 
-    /// A send that was taken up again after a crash may be of a try that has failed since.
-    pub(super) fn may_send(&self, key: &IdempotencyKey) -> Reply {
-        match self.payments.get(key) {
-            Some(entry)
-                if entry.payment.state == PaymentState::Requested && entry.retry_at.is_none() =>
-            {
-                Reply::Done
+    /// A send that was taken up again after a crash may be of a try that has failed since, and a
+    /// next try that was held up may come when nobody expects it any more: then it is over.
+    pub(super) fn may_send(&self, key: &IdempotencyKey, now: Timestamp) -> Step<Self> {
+        let waits = |entry: &&Entry| {
+            entry.payment.state == PaymentState::Requested && entry.retry_at.is_none()
+        };
+        let not_wanted = Reply::Refused(ErrorBody::refused(
+            "not_wanted",
+            "The payment does not wait to be sent. Nothing was sent.",
+        ));
+        match self.payments.get(key).filter(waits) {
+            Some(entry) if entry.failed_tries > 0 && !may_begin(entry, now) => {
+                too_late(entry).answer(not_wanted)
             }
-            _ => Reply::Refused(ErrorBody::refused(
-                "not_wanted",
-                "The payment does not wait to be sent. Nothing was sent.",
-            )),
+            Some(_) => Step::reply(Reply::Done),
+            None => Step::reply(not_wanted),
         }
     }
 
@@ -80,13 +94,11 @@ impl Wallet {
         for entry in due.filter_map(|(_, key)| self.payments.get(key)) {
             let payment = &entry.payment;
             let key = &payment.key;
-            let latest = payment.created_at.plus_secs(BEGUN_WITHIN_SECS);
             let (Some(payment_hash), Some(bolt11)) = (payment.payment_hash, &payment.bolt11) else {
                 continue;
             };
-            if now > latest || !in_time(entry, now) {
-                let why = payment.detail.as_deref().unwrap_or_default();
-                step.emits.extend(fail(key, why).emits);
+            if !may_begin(entry, now) {
+                step.emits.extend(too_late(entry).emits);
                 continue;
             }
             let send = Effect::Send {

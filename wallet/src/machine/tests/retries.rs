@@ -158,6 +158,24 @@ fn a_planned_try_outlives_a_restart_but_not_a_long_one() {
     }
 }
 
+/// Its send was in the outbox when the process ended, or waited for the node.
+#[test]
+fn a_next_try_that_was_held_up_is_over_instead_of_late() {
+    let mut bench = begun();
+    bench.now = bench.now.plus_secs(100);
+    assert!(may_send(&mut bench), "the first try is as the operator wanted it");
+    let mut bench = begun();
+    not_sent(&mut bench);
+    bench.pass(1);
+    bench.now = bench.now.plus_secs(59);
+    assert!(may_send(&mut bench));
+    bench.now = bench.now.plus_secs(1);
+    assert!(!may_send(&mut bench));
+    let payment = bench.payment("a");
+    assert_eq!((payment.state, payment.detail.as_deref()), (PaymentState::Failed, Some("no way")));
+    assert_eq!(bench.replayed(), bench.wallet);
+}
+
 /// The node's record of a payment may be written after the failure that it should have had.
 #[test]
 fn a_failure_counts_though_the_record_stayed_open() {
