@@ -17,7 +17,7 @@ use crate::{
     event::{LimitsSet, Started, WalletEvent, payment_stream, wallet_stream},
     io::{Effect, Input, Reply, Summary},
     state::{Node, Wallet},
-    wire::{HistoryQuery, Payment, PaymentState},
+    wire::{HistoryQuery, Payment, PaymentState, refusal},
 };
 
 /// Unpaid invoices above which no new one is made. Strangers can have them made, so they never
@@ -119,7 +119,7 @@ impl Wallet {
         match key.and_then(|key| self.payments.get(key)) {
             Some(entry) => Reply::Payment(Box::new(entry.payment.clone())),
             None => Reply::Refused(ErrorBody::new(
-                "no_such_payment",
+                refusal::NO_SUCH_PAYMENT,
                 "This wallet has no such payment.",
             )),
         }

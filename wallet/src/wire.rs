@@ -212,6 +212,14 @@ pub struct BackupReport {
 /// The executor's socket: its rendezvous file is `<home>/wallet/executor.json`.
 pub const SERVICE: &str = "executor";
 
+/// Refusals that prove something to the caller.
+pub mod refusal {
+    /// The log has no payment of this key.
+    pub const NO_SUCH_PAYMENT: &str = "no_such_payment";
+    /// The log has a payment of this key with other terms, and takes on no second one.
+    pub const KEY_REUSED: &str = "key_reused";
+}
+
 /// Method names, so that no string stands twice.
 pub mod method {
     pub const INFO: &str = "info";

@@ -180,8 +180,11 @@ impl Control {
             })
         };
         let _still_open = self.follow(over, Duration::from_secs(pay.timeout_secs)).await;
-        payment(&self.view(), &key)
-            .ok_or_else(|| ErrorBody::new("no_such_payment", "The payment is not in the view."))
+        payment(&self.view(), &key).ok_or_else(|| {
+            ErrorBody::new("outcome_unknown", "The payment was begun; nothing more is known yet.")
+                .hint("Follow it with `pilothouse wallet history`; do not pay it another way.")
+                .exit(domain::ExitCode::OutcomeUnknown)
+        })
     }
 
     /// Gives back what a job owes, and waits until the wallet knows what became of it.

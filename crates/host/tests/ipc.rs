@@ -114,8 +114,16 @@ async fn many_calls_share_a_connection_and_a_slow_one_holds_up_none() {
 async fn a_client_learns_that_the_server_went() {
     let dir = tempfile::tempdir().unwrap();
     let server = ipc::serve(dir.path(), "control", Arc::new(Echo)).unwrap();
-    let client = Client::connect(dir.path(), "control").await.unwrap();
+    let client = Arc::new(Client::connect(dir.path(), "control").await.unwrap());
+    let slow = tokio::spawn({
+        let client = Arc::clone(&client);
+        async move { client.call("slow", Value::Null).await }
+    });
+    assert_eq!(client.call("echo", json!(1)).await.unwrap(), json!(1));
     drop(server);
+    let cut = slow.await.unwrap().unwrap_err();
+    assert_eq!((cut.code.as_ref(), cut.retryable), ("connection_lost", true));
+    assert!(client.call("echo", json!(2)).await.is_err(), "an open connection ends too");
     let error = Client::connect(dir.path(), "control").await.err().unwrap();
     assert_eq!(error.exit, domain::ExitCode::NotReachable);
     drop(client);

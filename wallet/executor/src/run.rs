@@ -83,16 +83,17 @@ pub async fn run(options: RunOptions) -> Result<(), ErrorBody> {
         chain_dir: home.root().to_owned(),
         runtime: tokio::runtime::Handle::current(),
     };
-    let served = serve(&house, node, mnemonic, options.network, limits).await;
-    drop(server);
+    let served = serve(&house, server, node, mnemonic, options.network, limits).await;
     house.core.shutdown().await;
     tracing::info!("the wallet has ended");
     served
 }
 
-/// Starts the node, lets the pumps run until the end is asked for, and stops the node.
+/// Starts the node, lets the pumps run until the end is asked for, and stops the node. Callers are
+/// let go first: a node may take long to stop, and there is no answer that holds any more.
 async fn serve(
     house: &Arc<House<LdkBackend>>,
+    server: ipc::Server,
     options: Options,
     mnemonic: Mnemonic,
     network: Network,
@@ -120,6 +121,7 @@ async fn serve(
             outcome
         }
     };
+    drop(server);
     let stopping = tokio::task::spawn_blocking(move || backend.stop());
     if tokio::time::timeout(STOP_WITHIN, stopping).await.is_err() {
         tracing::error!("the node did not stop in time");

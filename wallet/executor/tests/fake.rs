@@ -252,6 +252,20 @@ async fn the_only_failure_of_a_payment_ends_it_though_its_record_stays_open() {
     assert_eq!(executor.balance().await, HOLDS.get());
 }
 
+/// An executor that goes down ends its connections; what still asks learns that nothing is known.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_core_is_never_a_refusal() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::new();
+    let executor = Executor::start(dir.path(), &fake).await;
+    Executor::funded(&fake);
+    executor.balance().await;
+    executor.house.core.shutdown().await;
+    let outside = fake.outside_invoice(Msat::from_sat(2));
+    let error = executor.pay("out", &outside, 2_000).await.unwrap_err();
+    assert_eq!((error.code.as_ref(), error.retryable), ("stopped", true));
+}
+
 /// The process ends at each point of a payment's way; the next one finishes it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_at_any_moment_ends_each_payment_once() {

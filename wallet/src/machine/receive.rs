@@ -8,7 +8,7 @@ use crate::{
     event::{Arrived, Expired, Requested, Terms, TurnedAway, wallet_stream},
     io::{Effect, Reply},
     state::{Entry, Wallet, terms_digest},
-    wire::{Direction, PaymentState, Receive},
+    wire::{Direction, PaymentState, Receive, refusal},
 };
 
 const MAX_EXPIRY_SECS: u32 = 7 * 24 * 60 * 60;
@@ -134,7 +134,7 @@ pub(super) fn same_payment(entry: &Entry, amount_msat: Msat, memo: &str, terms: 
     }
     Reply::Refused(
         ErrorBody::refused(
-            "key_reused",
+            refusal::KEY_REUSED,
             format!("The key {} belongs to a payment with other terms.", entry.payment.key),
         )
         .hint("Use a new key for a new payment."),

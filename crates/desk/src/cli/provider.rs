@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Context,
     status::{command, items},
-    wallet::{amount, msat_text},
+    wallet::{amount, cut_off, msat_text},
 };
 
 #[derive(Debug, Subcommand)]
@@ -70,7 +70,9 @@ impl Refund {
             "amount_msat": self.amount_msat.map(amount).transpose()?,
             "max_fee_msat": amount(self.max_fee_msat)?, "timeout_secs": self.timeout,
         });
-        let job = desk.call("provider.refund", params).await?;
+        let job = desk.call("provider.refund", params).await.map_err(|error| {
+            cut_off(error, "See `pilothouse job show` before anything else is paid.")
+        })?;
         context.out.result(&job, || refund_text(&job));
         match job["payment_state"].as_str() {
             Some("refunded") => Ok(()),

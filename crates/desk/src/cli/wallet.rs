@@ -61,15 +61,15 @@ impl Wallet {
                 context.out.result(&answer, || text(&answer["bolt11"]));
             }
             Self::Pay { bolt11, max_fee_msat, key, timeout } => {
-                let answer = desk
-                    .call(
-                        "wallet.pay",
-                        json!({
-                            "key": key_or_new(key)?, "bolt11": bolt11,
-                            "max_fee_msat": amount(max_fee_msat)?, "timeout_secs": timeout,
-                        }),
-                    )
-                    .await?;
+                let key = key_or_new(key)?;
+                let params = json!({
+                    "key": key, "bolt11": bolt11,
+                    "max_fee_msat": amount(max_fee_msat)?, "timeout_secs": timeout,
+                });
+                let answer = desk.call("wallet.pay", params).await.map_err(|error| {
+                    let same = format!("Pay again with `--key {key}`: it pays once.");
+                    cut_off(error, &same)
+                })?;
                 context.out.result(&answer, || payment_line(&answer));
                 return settled(&answer);
             }
@@ -83,6 +83,19 @@ impl Wallet {
             }
         }
         Ok(())
+    }
+}
+
+/// A desk that went away while it was asked to pay may have begun: then nothing is known.
+pub(crate) fn cut_off(error: ErrorBody, what_to_do: &str) -> ErrorBody {
+    match error.code.as_ref() {
+        "connection_lost" | "stopped" => ErrorBody::new(
+            "outcome_unknown",
+            format!("It is not known whether the payment was begun: {}", error.message),
+        )
+        .hint(what_to_do)
+        .exit(ExitCode::OutcomeUnknown),
+        _ => error,
     }
 }
 
@@ -148,4 +161,27 @@ fn payment_line(payment: &Value) -> String {
         msat_text(&payment["fee_msat"]),
         payment["memo"].as_str().unwrap_or_default(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_desk_that_answered_says_that_nothing_was_begun() {
+        let cut = cut_off(host::core::Stopped.into(), "Ask again.");
+        assert_eq!((cut.code.as_ref(), cut.exit), ("outcome_unknown", ExitCode::OutcomeUnknown));
+        let refused = ErrorBody::refused("over_limit", "Nothing was sent.");
+        assert_eq!(cut_off(refused.clone(), ""), refused);
+    }
+
+    #[test]
+    fn a_payment_that_is_not_over_is_unknown() {
+        let exit = |state: &str| settled(&json!({ "state": state })).err().map(|error| error.exit);
+        assert_eq!(exit("settled"), None);
+        assert_eq!(exit("failed"), Some(ExitCode::Failed));
+        for open in ["requested", "pending", "unknown"] {
+            assert_eq!(exit(open), Some(ExitCode::OutcomeUnknown), "{open}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use nip90::{buyer::BuyerEffect, provider::ProviderEffect};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
-use wallet::wire::{self, method};
+use wallet::wire::{self, method, refusal};
 
 use super::{backoff::Backoff, effects, give_up, not_ours, ordered};
 use crate::process::Inner;
@@ -142,6 +142,20 @@ impl Ask {
         }
     }
 
+    async fn put(&self, client: &Client, now: Timestamp) -> Said {
+        let error = match self.send(client, now).await {
+            Ok(payment) => return Said::Accepted(payment),
+            Err(error) => error,
+        };
+        match self {
+            _ if error.retryable => Said::Nothing(error),
+            Self::Pay(pay) if error.code != refusal::KEY_REUSED => {
+                taken_on(client, pay, error).await
+            }
+            Self::Receive(_) | Self::Pay(_) => Said::Refused(error),
+        }
+    }
+
     async fn send(&self, client: &Client, now: Timestamp) -> Result<wire::Payment, ErrorBody> {
         match self {
             Self::Receive(receive) => {
@@ -150,6 +164,27 @@ impl Ask {
             }
             Self::Pay(pay) => client.request(method::PAY, pay).await,
         }
+    }
+}
+
+/// What the executor said of an invoice or a payment.
+#[derive(Debug, PartialEq)]
+enum Said {
+    Accepted(wire::Payment),
+    /// Nothing was taken on.
+    Refused(ErrorBody),
+    /// Nothing that holds: it may have been taken on.
+    Nothing(ErrorBody),
+}
+
+/// A payment is refused only where the executor's log has none of this key: after an error it may
+/// have been taken on all the same.
+async fn taken_on(client: &Client, pay: &wire::Pay, error: ErrorBody) -> Said {
+    let query = wire::PaymentQuery { key: pay.key.clone() };
+    match client.request(method::PAYMENT, &query).await {
+        Ok(payment) => Said::Accepted(payment),
+        Err(unknown) if unknown.code == refusal::NO_SUCH_PAYMENT => Said::Refused(error),
+        Err(_) => Said::Nothing(error),
     }
 }
 
@@ -166,9 +201,11 @@ async fn act(desk: Arc<Inner>, mut link: Link, pending: Pending<Effect>) {
             Err(_) => return,
         };
         let Some(client) = client else { continue };
-        match ask.send(&client, host::clock::now()).await {
-            Ok(payment) => return report(&desk, id, WalletFact::Accepted(payment)).await,
-            Err(error) if error.retryable => {
+        match ask.put(&client, host::clock::now()).await {
+            Said::Accepted(payment) => {
+                return report(&desk, id, WalletFact::Accepted(payment)).await;
+            }
+            Said::Nothing(error) => {
                 let wait = backoff.failed();
                 match &ask {
                     Ask::Pay(_) if backoff.tries() == UNKNOWN_AFTER => {
@@ -184,7 +221,7 @@ async fn act(desk: Arc<Inner>, mut link: Link, pending: Pending<Effect>) {
                 }
                 tokio::time::sleep(wait).await;
             }
-            Err(error) => {
+            Said::Refused(error) => {
                 let key = ask.key().clone();
                 return report(&desk, id, WalletFact::Refused { key, error }).await;
             }
@@ -224,4 +261,89 @@ pub async fn refresh(desk: &Inner) -> Result<(), ErrorBody> {
     let shown = views.wait_for(|view| view.wallet.balance_msat == Some(balance.spendable_msat));
     let _superseded = tokio::time::timeout(Duration::from_secs(2), shown).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::Msat;
+    use host::ipc::{self, Handler};
+    use std::{future::Future, pin::Pin};
+
+    /// Answers `pay` and `payment` as it was told.
+    struct Executor {
+        pay: ErrorBody,
+        payment: Result<wire::Payment, ErrorBody>,
+    }
+
+    impl Handler for Executor {
+        fn call<'a>(
+            &'a self,
+            method: &'a str,
+            _params: Value,
+        ) -> Pin<Box<dyn Future<Output = Result<Value, ErrorBody>> + Send + 'a>> {
+            Box::pin(async move {
+                match method {
+                    method::PAY => Err(self.pay.clone()),
+                    method::PAYMENT => self.payment.clone().map(|payment| json!(payment)),
+                    other => panic!("{other} was asked"),
+                }
+            })
+        }
+    }
+
+    fn pay() -> wire::Pay {
+        wire::Pay {
+            key: IdempotencyKey::new("refund/1").unwrap(),
+            bolt11: "lnbcrt1".into(),
+            amount_msat: Msat::from_sat(5),
+            max_fee_msat: Msat::ZERO,
+        }
+    }
+
+    fn taken_on() -> wire::Payment {
+        wire::Payment {
+            key: pay().key,
+            direction: wire::Direction::Out,
+            state: wire::PaymentState::Requested,
+            amount_msat: pay().amount_msat,
+            fee_msat: None,
+            payment_hash: None,
+            preimage: None,
+            bolt11: Some(pay().bolt11),
+            memo: String::new(),
+            created_at: Timestamp::from_secs(9),
+            updated_at: Timestamp::from_secs(9),
+            expires_at: None,
+            detail: None,
+        }
+    }
+
+    /// What the driver makes of an executor that answers so.
+    async fn said(pay_error: &ErrorBody, payment: Result<wire::Payment, ErrorBody>) -> Said {
+        let dir = tempfile::tempdir().unwrap();
+        let executor = Executor { pay: pay_error.clone(), payment };
+        let _server = ipc::serve(dir.path(), wire::SERVICE, Arc::new(executor)).unwrap();
+        let client = Client::connect(dir.path(), wire::SERVICE).await.unwrap();
+        Ask::Pay(pay()).put(&client, Timestamp::from_secs(9)).await
+    }
+
+    #[tokio::test]
+    async fn only_a_log_without_the_payment_proves_that_it_was_refused() {
+        let absent = || Err(ErrorBody::new(refusal::NO_SUCH_PAYMENT, "no such payment"));
+        let stopped: ErrorBody = host::core::Stopped.into();
+        let over_limit = ErrorBody::refused("over_limit", "Nothing was sent.");
+        let broken = ErrorBody::new("internal", "a call broke off");
+        assert_eq!(said(&over_limit, absent()).await, Said::Refused(over_limit.clone()));
+        for error in [&over_limit, &broken] {
+            assert_eq!(said(error, Ok(taken_on())).await, Said::Accepted(taken_on()));
+            for silent in [&stopped, &broken] {
+                let nothing = Said::Nothing((*error).clone());
+                assert_eq!(said(error, Err(silent.clone())).await, nothing, "{error}, {silent}");
+            }
+        }
+        assert_eq!(said(&stopped, absent()).await, Said::Nothing(stopped.clone()));
+        let reused = ErrorBody::refused(refusal::KEY_REUSED, "The key belongs to another payment.");
+        assert_eq!(said(&reused, Ok(taken_on())).await, Said::Refused(reused.clone()));
+    }
 }

@@ -66,14 +66,17 @@ pub struct CoreOptions<M: Machine, V> {
     pub signer: Option<Signer>,
 }
 
-/// The loop has ended; nothing is taken any more.
+/// The loop has ended; nothing is taken any more. What was asked just before may be in the log:
+/// it is asked again after the next start, by its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the event loop has stopped")]
 pub struct Stopped;
 
 impl From<Stopped> for ErrorBody {
     fn from(stopped: Stopped) -> Self {
-        Self::new("stopped", stopped.to_string()).hint("Start it again with `pilothouse up`.")
+        Self::new("stopped", stopped.to_string())
+            .hint("Start it again with `pilothouse up`.")
+            .retryable()
     }
 }
 

@@ -36,7 +36,8 @@ pub trait Handler: Send + Sync + 'static {
     ) -> Pin<Box<dyn Future<Output = Result<Value, ErrorBody>> + Send + 'a>>;
 }
 
-/// A running server; its socket and rendezvous file go when it is dropped.
+/// A running server; its socket, its rendezvous file and its open connections go when it is
+/// dropped. What was answered by then is still written.
 pub struct Server {
     accepting: JoinHandle<()>,
     rendezvous: PathBuf,
@@ -126,12 +127,14 @@ fn restrict(socket: &Path) -> io::Result<()> {
 
 async fn accept(listener: Listener, token: Arc<str>, handler: Arc<dyn Handler>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = tokio::task::JoinSet::new();
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok(stream) => {
                 let (token, handler) = (Arc::clone(&token), Arc::clone(&handler));
-                tokio::spawn(async move {
+                while connections.try_join_next().is_some() {}
+                connections.spawn(async move {
                     if let Err(error) = converse(stream, &token, handler).await {
                         tracing::debug!(%error, "a control connection ended");
                     }
