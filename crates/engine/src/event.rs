@@ -93,6 +93,7 @@ domain::events! {
         "relay.changed" 1 => RelayChanged(RelayChanged);
         "service.changed" 1 => ServiceChanged(ServiceChanged);
         "wallet.attached" 1 => WalletAttached(WalletAttached);
+        "wallet.behind" 1 => WalletBehind(WalletBehind);
         "wallet.changed" 1 => WalletChanged(WalletChanged);
         "wallet.balance" 1 => WalletBalance(WalletBalance);
         "payment.requested" 1 => PaymentRequested(PaymentRequested);
@@ -165,6 +166,14 @@ pub struct ServiceChanged {
 pub struct WalletAttached {
     pub node_id: String,
     pub backend: String,
+}
+
+/// The executor's newest notice is older than the newest one here: its log is an older copy or a new
+/// one. Its notices are read anew, from the beginning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WalletBehind {
+    pub newest: u64,
+    pub known: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

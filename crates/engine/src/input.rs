@@ -80,6 +80,10 @@ pub enum WalletFact {
         state: WalletState,
         detail: Option<String>,
     },
+    /// A connection to the executor begins: its newest notice. Said before any notice of it.
+    Connected {
+        newest: u64,
+    },
     Notice(wire::Notice),
     /// It took a request on and this is the payment now.
     Accepted(wire::Payment),

@@ -25,6 +25,9 @@ fn known(type_name: &str, data: &Value) -> Option<String> {
         "relay.changed" => with_detail(format!("Relay {} is {}", text("url"), text("state")), data),
         "service.changed" => with_detail(format!("{} is {}", text("name"), text("state")), data),
         "wallet.attached" => format!("Wallet found: {} node {}", text("backend"), text("node_id")),
+        "wallet.behind" => {
+            format!("The wallet's log ends at {}, {} was known", data["newest"], data["known"])
+        }
         "wallet.changed" => with_detail(format!("Wallet is {}", text("state")), data),
         "wallet.balance" => {
             format!("Balance {}", amount(&data["balance"]["spendable_msat"])?)

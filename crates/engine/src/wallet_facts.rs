@@ -10,7 +10,8 @@ use wallet::wire::{self, Direction, NodeState, NoticeKind, PaymentState};
 
 use crate::{
     event::{
-        DeskEvent, PaymentChanged, PaymentRefused, WalletAttached, WalletBalance, WalletChanged,
+        DeskEvent, PaymentChanged, PaymentRefused, WalletAttached, WalletBalance, WalletBehind,
+        WalletChanged,
     },
     input::WalletFact,
     state::{EngineStep, State, desk, payment_stream},
@@ -53,6 +54,7 @@ impl State {
         match fact {
             WalletFact::Info(info) => self.wallet_info(info, now),
             WalletFact::State { state, detail } => self.wallet_state(*state, detail, None, now),
+            WalletFact::Connected { newest } => self.wallet_connected(*newest),
             WalletFact::Notice(notice) => self.notice(notice, now),
             WalletFact::Accepted(payment) => self.payment_changed(payment, None, now),
             WalletFact::Refused { key, error } => self.payment_refused(key, error, now),
@@ -93,6 +95,15 @@ impl State {
             step.emits.extend(self.balance(balance, None).emits);
         }
         step
+    }
+
+    /// A cursor ahead of the executor's belongs to a log that it does not have any more.
+    fn wallet_connected(&self, newest: u64) -> EngineStep {
+        let known = self.wallet.cursor;
+        if known <= newest {
+            return Step::nothing();
+        }
+        desk(DeskEvent::WalletBehind(WalletBehind { newest, known }))
     }
 
     fn wallet_state(
@@ -315,3 +326,6 @@ fn of_node(state: NodeState) -> WalletState {
 fn detail(payment: &wire::Payment) -> String {
     payment.detail.clone().unwrap_or_else(|| "the wallet gave no reason".to_owned())
 }
+
+#[cfg(test)]
+mod tests;

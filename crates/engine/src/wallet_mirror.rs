@@ -52,6 +52,7 @@ impl WalletMirror {
                 self.cursor = 0;
                 self.node_id = Some(attached.node_id.clone());
             }
+            DeskEvent::WalletBehind(_) => self.cursor = 0,
             DeskEvent::WalletChanged(changed) => {
                 self.state = changed.state;
                 self.detail.clone_from(&changed.detail);

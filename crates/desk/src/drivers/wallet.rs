@@ -77,7 +77,8 @@ async fn follow(desk: &Inner, client: &Client) -> ErrorBody {
         let info: wire::Info = client.request(method::INFO, &Value::Null).await?;
         let newest = info.cursor;
         tell(desk, WalletFact::Info(info)).await?;
-        // A log that is ahead of the executor belongs to another wallet's past: read anew.
+        tell(desk, WalletFact::Connected { newest }).await?;
+        // The machine forgets a cursor that is ahead of the executor's: everything is read anew.
         let known = desk.view().wallet_cursor;
         let mut after = if known > newest { 0 } else { known };
         loop {
