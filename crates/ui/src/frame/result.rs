@@ -1,6 +1,6 @@
 //! The result of a bought job in the inspector: asked for by itself, bounded, copied by a button.
 
-use egui::{Label, RichText, Ui};
+use egui::{Label, Ui, text::LayoutJob};
 use engine::view::{JobResult, JobRole, JobView};
 use std::sync::Arc;
 
@@ -117,6 +117,7 @@ fn part(ui: &mut Ui, name: &str, text: &str, all: bool) -> bool {
         shown.truncate(at);
     }
     let hidden = lines.saturating_sub(most);
+    let data = shown.starts_with(['{', '[']);
     let said = if shown.is_empty() { "nothing".to_owned() } else { shown };
     label::caption(ui, name);
     egui::Frame::new()
@@ -126,8 +127,15 @@ fn part(ui: &mut Ui, name: &str, text: &str, all: bool) -> bool {
         .inner_margin(look.margin(look.space.m, look.space.s))
         .show(ui, |ui| {
             ui.set_min_width(ui.available_width());
-            let text = RichText::new(said).font(look.font(Face::Mono)).color(look.color.text);
-            ui.add(Label::new(text).wrap().selectable(true));
+            let mut job = LayoutJob::simple(
+                said,
+                look.font(Face::Mono),
+                look.color.text,
+                ui.available_width(),
+            );
+            // Hashes and the like have no place of their own to break at.
+            job.wrap.break_anywhere = data;
+            ui.add(Label::new(job).wrap().selectable(true));
             let rest = match (hidden, cut.is_some()) {
                 (0, false) => return,
                 (0, true) => "and more; copy it to read it whole".to_owned(),

@@ -37,8 +37,11 @@ impl ResultText {
     }
 }
 
-/// What a command wrote and how it ended, where this is the result of one.
+/// What a command wrote and how it ended, or the text that was extracted, where this is such.
 fn written(json: &Value) -> Vec<(&'static str, String)> {
+    if let Some(text) = json.get("text").and_then(Value::as_str) {
+        return vec![("Text", words::lines(text))];
+    }
     let stream = |name: &str| json.get(name)?.get("text")?.as_str();
     let Some(output) = stream("stdout") else { return Vec::new() };
     let mut parts = vec![("Output", words::lines(output))];
@@ -75,6 +78,9 @@ mod tests {
         let text = ResultText::of("# Title\r\n\tText\u{202e}");
         assert_eq!(text.parts, [("Text", "# Title\n\tText ".to_owned())]);
         assert_eq!(text.copied(), "# Title\n\tText ");
+        let extracted = ResultText::of(r#"{"method":"html","text":"Title\nText"}"#);
+        assert_eq!(extracted.parts, [("Text", "Title\nText".to_owned())]);
+        assert!(extracted.copied().contains("method"));
         let data = ResultText::of(r#"{"files":[1,2]}"#);
         assert_eq!(data.parts[0].0, "Data");
         assert!(data.copied().contains("  \"files\": ["));

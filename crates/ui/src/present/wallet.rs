@@ -93,7 +93,7 @@ impl PaymentRow {
         let memo = purpose(payment, view);
         let fee = match (payment.direction, payment.fee_msat) {
             (Direction::In, _) => String::new(),
-            (Direction::Out, fee) => format!("fee {}", words::amount_or_unknown(fee)),
+            (Direction::Out, fee) => words::amount_or_unknown(fee),
         };
         let amount = format!("{sign}{}", payment.amount_msat);
         Self {

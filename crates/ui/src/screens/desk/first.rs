@@ -1,6 +1,6 @@
 //! The first run: name this machine, write down its words, go online. Put away once it is done.
 
-use domain::Msat;
+use domain::{Msat, Network};
 use egui::{Align, Layout, Rect, Role, Sense, Ui, Vec2, WidgetInfo};
 use engine::view::ProviderState;
 
@@ -54,13 +54,14 @@ fn words_step(ui: &mut Ui, scene: &mut Scene<'_>, written: bool) {
         label::colored(ui, "They are written down.", Face::Body, look.color.muted);
         return;
     }
-    label::colored(
-        ui,
-        "Twelve words restore who this machine is. In practice nothing is lost without them: \
-         this step can wait.",
-        Face::Body,
-        look.color.muted,
-    );
+    let why = if scene.view.network == Network::Practice {
+        "Twelve words restore who this machine is. In practice nothing is lost without them: this \
+         step can wait."
+    } else {
+        "Twelve words restore who this machine is. Without them, what it is worth to others is \
+         gone with this disk."
+    };
+    label::colored(ui, why, Face::Body, look.color.muted);
     ui.add_space(look.space.xs);
     let id = ActionId::ShowWords;
     let open = Btn::new(id.title()).icon(Icon::Eye).tooltip(button::tooltip(id, scene.mac));
