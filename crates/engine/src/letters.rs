@@ -140,7 +140,10 @@ impl State {
     fn still_matters(&self, what: &Effect) -> bool {
         match what {
             Effect::Provider(effect) => match effect {
-                ProviderEffect::Publish(publish) => publish.slot == Slot::Answer,
+                // A result that came too late for its job must not leave any more.
+                ProviderEffect::Publish(publish) => {
+                    publish.slot == Slot::Answer && publish.not_after.is_none()
+                }
                 ProviderEffect::Announce { template } | ProviderEffect::Withdraw { template } => {
                     template.created_at_secs >= self.provider.last_announcement_secs()
                 }

@@ -1,6 +1,8 @@
 //! What the buyer asks of the world, and what a crash may do with each.
 
-use domain::{BodyRef, IdempotencyKey, Msat, PaymentHash, Receipt, RepeatClass, RequestId};
+use domain::{
+    BodyRef, IdempotencyKey, Msat, PaymentHash, Receipt, RepeatClass, RequestId, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -63,6 +65,9 @@ pub struct PublishRequest {
     pub request_id: RequestId,
     pub request: BodyRef,
     pub blobs: Vec<Blob>,
+    /// No try begins at this time or later, also not after a restart: nobody is asked to work for
+    /// a purchase that failed.
+    pub not_after: Timestamp,
 }
 
 /// Pay exactly this invoice, under this key, once.

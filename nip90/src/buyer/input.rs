@@ -105,8 +105,10 @@ pub struct Context<'a> {
 #[serde(default)]
 pub struct Config {
     pub max_open: usize,
-    /// How long a request may take to reach a relay.
+    /// How long a request may take to reach a relay: later it is not published any more.
     pub publish_secs: u64,
+    /// What the last try to publish it may take, and what its outcome may take to be known.
+    pub publish_grace_secs: u64,
     /// How long after the request's expiry an answer may still come.
     pub answer_grace_secs: u64,
     /// How long a paid provider may take.
@@ -124,6 +126,7 @@ impl Default for Config {
         Self {
             max_open: 256,
             publish_secs: 120,
+            publish_grace_secs: 60,
             answer_grace_secs: 30,
             paid_result_secs: 1_800,
             fetch_secs: 600,

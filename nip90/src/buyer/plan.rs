@@ -103,9 +103,13 @@ impl<'a> Plan<'a> {
             spent_msat: spent,
             feedback: feedback.as_ref().map(|body| body.reference.clone()),
         };
-        // Whoever may still be working on it is told to stop.
-        let stop =
-            spent.is_none() && matches!(reason, BuyFail::ProviderSilent | BuyFail::InvoiceRefused);
+        // Whoever may still be working on it is told to stop; a relay may have taken the request
+        // and not said so.
+        let stop = spent.is_none()
+            && matches!(
+                reason,
+                BuyFail::NotPublished | BuyFail::ProviderSilent | BuyFail::InvoiceRefused
+            );
         let effects = if stop { vec![self.cancel_effect(job)] } else { Vec::new() };
         self.record(id, event, feedback.into_iter().collect(), effects);
     }

@@ -61,6 +61,7 @@ fn order(
     }
     let json = serde_json::to_vec::<Template>(&template).map_err(|error| refused(&error))?;
     let body = Body::new(*salt, "application/json", json);
+    let not_after = plan.now.plus_secs(plan.ctx.config.publish_secs);
     let event = Submitted {
         key: draft.key.clone(),
         kind: draft.kind,
@@ -71,10 +72,11 @@ fn order(
         created_at_secs,
         expires_at_secs: created_at_secs + u64::from(draft.timeout_secs),
         request: body.reference.clone(),
-        end_by: plan.now.plus_secs(plan.ctx.config.publish_secs),
+        end_by: not_after.plus_secs(plan.ctx.config.publish_grace_secs),
     };
     let request = body.reference.clone();
-    let effect = BuyerEffect::PublishRequest(PublishRequest { request_id, request, blobs });
+    let publish = PublishRequest { request_id, request, blobs, not_after };
+    let effect = BuyerEffect::PublishRequest(publish);
     plan.record(request_id, event, vec![body], vec![effect]);
     Ok(request_id)
 }

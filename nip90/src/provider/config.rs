@@ -42,8 +42,11 @@ pub struct Config {
     pub invoice_grace_secs: u64,
     /// How long an accepted or paid job may wait for a free place.
     pub queue_secs: u64,
-    /// How long a result may wait for a relay that takes it.
+    /// How long a result may wait for a relay that takes it: later it is not published any more.
     pub publish_secs: u64,
+    /// What the last try to publish it may take, and what its outcome may take to be known. Only
+    /// then does the job count as undeliverable.
+    pub publish_grace_secs: u64,
     /// What stopping an overdue job may take, on top of its deadline.
     pub stop_grace_secs: u64,
     /// How often the announcement is renewed while online.
@@ -66,6 +69,7 @@ impl Default for Config {
             invoice_grace_secs: 30,
             queue_secs: 900,
             publish_secs: 900,
+            publish_grace_secs: 60,
             stop_grace_secs: 10,
             heartbeat_secs: 270,
             name: "Pilothouse desk".to_owned(),

@@ -136,6 +136,10 @@ pub struct Publish {
     /// The request event.
     pub request: BodyRef,
     pub message: Message,
+    /// No try begins at this time or later, also not after a restart: from then on the job may
+    /// have failed, and a result that is published all the same would be work given away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<Timestamp>,
 }
 
 impl Publish {

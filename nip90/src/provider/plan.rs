@@ -90,6 +90,7 @@ impl<'a> Plan<'a> {
             extra_relays: job.relays.clone(),
             request: job.request.clone(),
             message,
+            not_after: None,
         })
     }
 
@@ -100,7 +101,16 @@ impl<'a> Plan<'a> {
             amount_msat: Some(job.price_msat).filter(|price| !price.is_zero()),
             bolt11: job.bolt11.clone().filter(|_| job.pays_after()),
         };
-        Some(Self::publish(job, Slot::Answer, self.now.as_secs(), message))
+        let effect = Self::publish(job, Slot::Answer, self.now.as_secs(), message);
+        let ProviderEffect::Publish(publish) = effect else { return None };
+        let not_after = Some(self.now.plus_secs(self.ctx.config.publish_secs));
+        Some(ProviderEffect::Publish(Publish { not_after, ..publish }))
+    }
+
+    /// When a result that leaves now counts as undeliverable.
+    pub fn undeliverable_at(&self) -> Timestamp {
+        let config = self.ctx.config;
+        self.now.plus_secs(config.publish_secs).plus_secs(config.publish_grace_secs)
     }
 
     /// Ends an accepted job in failure: tells the buyer unless the result already left, and writes

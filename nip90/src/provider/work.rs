@@ -43,7 +43,7 @@ pub(super) fn invoice_made(plan: &mut Plan<'_>, id: RequestId, bolt11: &str) {
         end_by: if first {
             invoice.expires_at.plus_secs(config.invoice_grace_secs)
         } else {
-            plan.now.plus_secs(config.publish_secs)
+            plan.undeliverable_at()
         },
         answer_at_secs: (!first).then_some(at),
     };
@@ -143,13 +143,12 @@ pub(super) fn executed(
         ExecutionOutcome::Unknown if attempt < MAX_ATTEMPTS => return plan.start(id, attempt + 1),
         ExecutionOutcome::Unknown => return plan.fail(id, FailReason::OutcomeUnknown, ""),
     };
-    let config = plan.ctx.config;
     let after = job.pays_after();
-    let wait = if after { config.make_invoice_secs } else { config.publish_secs };
+    let make_invoice_secs = plan.ctx.config.make_invoice_secs;
     let event = Executed {
         attempt,
         result,
-        end_by: plan.now.plus_secs(wait),
+        end_by: if after { plan.now.plus_secs(make_invoice_secs) } else { plan.undeliverable_at() },
         answer_at_secs: (!after).then_some(plan.now.as_secs()),
     };
     plan.record(id, event, bodies, Vec::new());

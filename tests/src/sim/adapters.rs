@@ -43,7 +43,11 @@ impl World {
             Some(_) => self.mutant == Some(Mutant::GivesUpPayments),
             None => can_be_given_up(&pending.effect),
         };
+        let too_late = not_after(&pending.effect)
+            .is_some_and(|end| self.desks[at].clock(self.now) >= end)
+            && self.mutant != Some(Mutant::PublishesLate);
         let fact = match (badly, pays) {
+            _ if too_late => gave_up(&pending),
             (true, _) if gives_up => gave_up(&pending),
             // The executor does not answer; the driver asks further, and the effect stays.
             (true, Some(key)) => {
@@ -112,6 +116,7 @@ impl World {
 
     fn answer(&mut self, at: usize, mut publish: Publish) -> Result<Fact, Violation> {
         let (request_id, slot) = (publish.request_id, publish.slot);
+        invariants::no_result_of_a_failed_job_leaves(&self.desks[at], &publish)?;
         if self.mutant == Some(Mutant::AnswerDatedAnew) {
             publish.created_at_secs = self.now.as_secs();
         }
@@ -179,6 +184,9 @@ impl World {
         let input = match effect {
             BuyerEffect::PublishRequest(publish) => {
                 let request_id = publish.request_id;
+                let is_out = self.relay.all().iter().any(|s| s.event.id.to_bytes() == request_id.0);
+                let desk = &self.desks[at];
+                invariants::no_request_of_a_failed_purchase_leaves(desk, request_id, is_out)?;
                 self.ask(at, request_id, &publish.request)?;
                 BuyerInput::RequestPublished { request_id, relays: vec![RELAY.to_owned()] }
             }
@@ -384,6 +392,15 @@ fn key_of_payment(effect: &Effect) -> Option<domain::IdempotencyKey> {
         Effect::Provider(ProviderEffect::PayRefund(pay)) => Some(pay.key.clone()),
         Effect::Buyer(BuyerEffect::Pay(pay)) => Some(pay.key.clone()),
         Effect::Wallet(WalletEffect::Pay { key, .. }) => Some(key.clone()),
+        _ => None,
+    }
+}
+
+/// From when on its driver does not do it any more.
+const fn not_after(effect: &Effect) -> Option<domain::Timestamp> {
+    match effect {
+        Effect::Provider(ProviderEffect::Publish(publish)) => publish.not_after,
+        Effect::Buyer(BuyerEffect::PublishRequest(publish)) => Some(publish.not_after),
         _ => None,
     }
 }

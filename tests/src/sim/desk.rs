@@ -84,13 +84,18 @@ impl Desk {
         }
     }
 
+    /// The time by this desk's clock, which never goes back.
+    pub fn clock(&self, now: Timestamp) -> Timestamp {
+        now.minus_secs(self.skew_secs).max(self.last_at)
+    }
+
     /// What the real loop does with one input, in one transaction.
     pub fn deliver(
         &mut self,
         delivery: Delivery<Input>,
         now: Timestamp,
     ) -> Result<Committed, Violation> {
-        let at = now.minus_secs(self.skew_secs).max(self.last_at);
+        let at = self.clock(now);
         self.last_at = at;
         let mut step = self.state.decide(&delivery.input, at);
         if let Some(mutant) = self.mutant {

@@ -8,7 +8,9 @@ use nip90::{
     PaymentPolicy,
     buyer::{BuyerEffect, Spending, Stage},
     provider::{
-        ProviderEffect, ProviderEvent, ReceiptState, effect::refund_of_key, execution::Execution,
+        ProviderEffect, ProviderEvent, ReceiptState,
+        effect::{Message, Publish, refund_of_key},
+        execution::Execution,
         payment::Payment,
     },
 };
@@ -144,6 +146,24 @@ pub fn no_payment_is_given_up(event: &Recorded<Event>) -> Checked {
             | Effect::Wallet(WalletEffect::Pay { .. })
     );
     must("no_payment_is_given_up", !pays, || format!("{} is a payment", given_up.effect))
+}
+
+/// A job that failed gives its work to nobody: its money is owed back.
+pub fn no_result_of_a_failed_job_leaves(desk: &Desk, publish: &Publish) -> Checked {
+    let is_result = matches!(publish.message, Message::Result { .. });
+    let job = desk.state.provider.job(&publish.request_id);
+    let failed = job.is_some_and(|job| job.execution == Execution::Failed);
+    must("no_result_of_a_failed_job_leaves", !(is_result && failed), || {
+        format!("the result of {} leaves after it had failed", publish.request_id)
+    })
+}
+
+/// Nobody is asked to work for a purchase that failed before its request was out.
+pub fn no_request_of_a_failed_purchase_leaves(desk: &Desk, id: RequestId, is_out: bool) -> Checked {
+    let failed = desk.state.buyer.job(&id).is_some_and(|job| job.stage == Stage::Failed);
+    must("no_request_of_a_failed_purchase_leaves", is_out || !failed, || {
+        format!("the request {id} leaves after its purchase had failed")
+    })
 }
 
 /// Where payment comes first, no work is released before the money is ours.

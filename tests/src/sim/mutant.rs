@@ -53,11 +53,13 @@ pub enum Mutant {
     GivesUpPayments,
     /// A refund that was only ordered counts as done.
     CallsRefundsDone,
+    /// A result leaves however late it is.
+    PublishesLate,
 }
 
 impl Mutant {
     /// Every one, with the law that must notice it.
-    pub const ALL: [(Self, &'static str); 17] = [
+    pub const ALL: [(Self, &'static str); 18] = [
         (Self::ExecutorForgetsKeys, "never_pays_twice"),
         (Self::FeeHidden, "ledger_adds_up"),
         (Self::WalletLies, "credited_only_by_exact_hash"),
@@ -75,6 +77,7 @@ impl Mutant {
         (Self::RefundsAgain, "never_refunds_twice"),
         (Self::GivesUpPayments, "no_payment_is_given_up"),
         (Self::CallsRefundsDone, "refunded_only_by_its_settled_payment"),
+        (Self::PublishesLate, "no_result_of_a_failed_job_leaves"),
     ];
 
     /// What a machine with this fault decides instead.

@@ -1,6 +1,6 @@
 //! The relay driver: publishes what was committed, and brings in what relays deliver.
 
-use domain::{ErrorBody, EventId};
+use domain::{ErrorBody, EventId, Timestamp};
 use engine::{Effect, Fact, Input, View, view::ProviderState};
 use host::Pending;
 use nip90::{
@@ -30,7 +30,7 @@ const FACTS: usize = 4_096;
 const PUBLISH_WITHIN: Duration = Duration::from_secs(20);
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
-/// How long an answer is tried before it counts as undeliverable.
+/// How long an event that may leave at any time is tried.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(900);
 
 /// The practice relay is a process of our own on this computer, back as soon as it is restarted.
@@ -200,7 +200,9 @@ async fn publish(
     guests: Arc<Guests>,
     pending: Pending<Effect>,
 ) {
+    let not_after = not_after(&pending.effect);
     let built = match &pending.effect {
+        _ if is_too_late(not_after) => Err(ErrorBody::new("too_late", TOO_LATE)),
         Effect::Provider(ProviderEffect::Publish(publish)) => job_template(&desk, publish).await,
         Effect::Provider(
             ProviderEffect::Announce { template } | ProviderEffect::Withdraw { template },
@@ -215,7 +217,7 @@ async fn publish(
     let outcome = match signed {
         Ok(event) => {
             let targets = targets(&desk, pool.as_ref(), &guests, &pending.effect);
-            send(&desk, pool.as_ref(), &event, targets).await
+            send(&desk, pool.as_ref(), &event, targets, not_after).await
         }
         Err(error) => Err(NotSent { tries: 1, why: error.message }),
     };
@@ -225,6 +227,21 @@ async fn publish(
             give_up(&desk, pending.id, pending.effect, tries, why).await;
         }
     }
+}
+
+const TOO_LATE: &str = "no relay took it while it was of use";
+
+/// From when on an event must not leave any more, where it has such a time.
+const fn not_after(effect: &Effect) -> Option<Timestamp> {
+    match effect {
+        Effect::Provider(ProviderEffect::Publish(publish)) => publish.not_after,
+        Effect::Buyer(BuyerEffect::PublishRequest(request)) => Some(request.not_after),
+        _ => None,
+    }
+}
+
+fn is_too_late(not_after: Option<Timestamp>) -> bool {
+    not_after.is_some_and(|end| host::clock::now() >= end)
 }
 
 /// The event that relays have, and which do.
@@ -282,17 +299,21 @@ fn targets(desk: &Inner, pool: &dyn NostrClient, guests: &Guests, effect: &Effec
     Targets::Only(urls)
 }
 
-/// Sends until a relay has it, or nobody will take it, or time is up.
+/// Sends until a relay has it, or nobody will take it, or time is up: its own, where it has one.
 async fn send(
     desk: &Inner,
     pool: &dyn NostrClient,
     event: &Event,
     targets: Targets,
+    not_after: Option<Timestamp>,
 ) -> Result<Sent, NotSent> {
     let id = EventId(event.id.to_bytes());
     let started = tokio::time::Instant::now();
     let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
     loop {
+        if is_too_late(not_after) {
+            return Err(NotSent { tries: backoff.tries(), why: TOO_LATE.to_owned() });
+        }
         let options = PublishOptions { timeout: PUBLISH_WITHIN, enough: 1 };
         let report = pool.publish(Outgoing::from(event), targets.clone(), options).await;
         if report.is_published() {
@@ -300,7 +321,7 @@ async fn send(
             return Ok((id, accepted));
         }
         let none_yet = desk.view().relays.is_empty();
-        let over = started.elapsed() > GIVE_UP_AFTER;
+        let over = not_after.is_none() && started.elapsed() > GIVE_UP_AFTER;
         if over || !(report.is_retryable() || none_yet) {
             let why: Vec<_> =
                 report.rejected.iter().map(|r| format!("{}: {}", r.url, r.reason)).collect();

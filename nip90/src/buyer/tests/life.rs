@@ -197,8 +197,17 @@ fn every_waiting_state_times_out() {
     let Some(Reply::Submitted { request_id }) = desk.submit(&draft("a", None), 1).reply else {
         panic!()
     };
-    desk.later(120);
+    let BuyerEffect::PublishRequest(publish) = &desk.effects[0] else { panic!() };
+    assert_eq!(publish.not_after, desk.now.plus_secs(120));
+    desk.effects.clear();
+    desk.later(179);
+    assert_eq!(desk.words(request_id), ("submitted", "reserved"), "the last try has its time");
+    desk.later(1);
     assert_eq!(desk.words(request_id), ("failed", "released"));
+    assert!(
+        matches!(&desk.effects[..], [BuyerEffect::PublishCancel { .. }]),
+        "a relay may have taken it in silence"
+    );
     let id = desk.asked(&draft("b", Some(SELLER)), 2);
     desk.seen(&result(id, None), SELLER);
     desk.later(600);
@@ -207,8 +216,10 @@ fn every_waiting_state_times_out() {
     let Some(Reply::Submitted { request_id }) = desk.submit(&draft("c", None), 3).reply else {
         panic!()
     };
+    desk.effects.clear();
     desk.feed(BuyerInput::PublishFailed { request_id, reason: "blocked".into() });
     assert_eq!(desk.words(request_id), ("failed", "released"));
+    assert!(matches!(&desk.effects[..], [BuyerEffect::PublishCancel { .. }]));
     assert_eq!(desk.books().held_msat, 0);
 }
 

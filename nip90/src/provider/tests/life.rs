@@ -156,9 +156,39 @@ fn p14_every_deadline_ends_in_one_terminal_event() {
     let (mut desk, id) = free();
     desk.executed(id, done("{}"));
     desk.take();
-    desk.later(desk.config.publish_secs);
+    desk.later(desk.config.publish_secs + desk.config.publish_grace_secs);
     assert_eq!(desk.words(id).0, "failed");
     assert_eq!(terminal(&desk), 0);
+}
+
+#[test]
+fn a_result_is_not_published_any_more_long_before_its_job_fails_for_want_of_a_relay() {
+    for policy in [PaymentPolicy::Before, PaymentPolicy::After] {
+        for price in [0, 500] {
+            let mut desk = Desk::online(price, policy);
+            let seen = request(&terms());
+            let id = seen.id();
+            desk.seen(&seen);
+            if price > 0 && policy == PaymentPolicy::Before {
+                let paid = desk.make_invoice(id, 7);
+                desk.feed(ProviderInput::Paid(paid));
+            }
+            desk.executed(id, done("{}"));
+            if price > 0 && policy == PaymentPolicy::After {
+                desk.make_invoice(id, 7);
+            }
+            let effects = desk.take();
+            let answer = published(&effects).into_iter().find(|p| p.slot == Slot::Answer).unwrap();
+            let not_after = answer.not_after.expect("a result has its end");
+            assert_eq!(not_after, desk.now.plus_secs(900));
+            let end_by = desk.job(id).end_by.unwrap();
+            assert!(end_by >= not_after.plus_secs(60), "the last try and its outcome fit between");
+            desk.later(959);
+            assert_eq!(desk.words(id).0, "executed");
+            desk.later(1);
+            assert_eq!(desk.words(id).0, "failed");
+        }
+    }
 }
 
 #[test]
