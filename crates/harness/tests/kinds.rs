@@ -13,8 +13,13 @@ use serde_json::Value;
 use std::{fs, time::Duration};
 
 async fn context() -> Context {
+    context_under(None).await
+}
+
+async fn context_under(only: Option<&str>) -> Context {
     let helper = Some(env!("CARGO_BIN_EXE_harness-helper").into());
-    let sandbox = Sandbox::detect(SandboxConfig { helper, ..SandboxConfig::default() }).await;
+    let only = only.map(str::to_owned);
+    let sandbox = Sandbox::detect(SandboxConfig { helper, only, ..SandboxConfig::default() }).await;
     assert!(sandbox.probe().available, "{:?}", sandbox.probe());
     Context::new(sandbox)
 }
@@ -163,6 +168,28 @@ async fn a_run_that_leaves_traps_for_the_reader_harms_nobody() {
     }
     assert!(output.attachments.is_empty());
     assert_eq!(payload["changed_truncated"], true);
+}
+
+#[tokio::test]
+async fn a_run_that_replaces_its_work_directory_gets_nothing_from_outside() {
+    let secret = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
+    let key = vec![b'k'; 6_000];
+    fs::create_dir(secret.path().join(".ssh")).unwrap();
+    fs::write(secret.path().join(".ssh/id_ed25519"), &key).unwrap();
+    for only in ["bubblewrap", "landlock"] {
+        let context = context_under(Some(only)).await;
+        let work = format!(
+            "mv $HOME/../work $HOME/../w2; ln -s {} $HOME/../work; echo done",
+            secret.path().display()
+        );
+        let request = request(vec![script(&work)], &[("return", ".ssh/id_ed25519")]);
+        let output = done(&context, 5930, &request).await;
+        let payload = json(&output);
+        assert_eq!(payload["stdout"]["text"], "done\n", "{payload:#}");
+        assert!(output.attachments.is_empty(), "{payload:#}");
+        assert!(payload["returned"][0]["missing"].is_string(), "{payload:#}");
+        assert!(!payload["changed"].to_string().contains("id_ed25519"), "{payload:#}");
+    }
 }
 
 #[tokio::test]

@@ -120,6 +120,40 @@ async fn nothing_of_the_operator_can_be_read_or_changed() {
 }
 
 #[tokio::test]
+async fn the_work_directory_stays_where_it_is_so_that_its_reader_is_not_led_away() {
+    let outside = tempfile::Builder::new().tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(outside.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(outside.path().join("id_ed25519"), "of the operator").unwrap();
+    let outside = outside.path().display();
+    for sandbox in sandboxes().await {
+        for script in [
+            format!("mv $HOME/../work $HOME/../w2; ln -s {outside} $HOME/../work"),
+            format!(
+                "ln -s {outside} l; python3 -c 'import ctypes, os; h = os.environ[\"HOME\"]; \
+                     ctypes.CDLL(None).syscall(316, -100, b\"l\", -100, (h + \"/../work\").encode(), 2)'"
+            ),
+            "cd $HOME; rm -r $HOME/../work; : > $HOME/../work".into(),
+            ": > $HOME/../beside && mkdir $HOME/../below && mv $HOME/../tmp $HOME/../elsewhere"
+                .into(),
+        ] {
+            let scratch = sandbox.scratch().unwrap();
+            let before = fs::symlink_metadata(scratch.work()).unwrap();
+            let names = || {
+                let root = fs::read_dir(scratch.work().parent().unwrap()).unwrap();
+                root.map(|entry| entry.unwrap().file_name()).collect::<HashSet<_>>()
+            };
+            let mut beside = names();
+            sandbox.run(&sh(&script), &scratch, &CancellationToken::new()).await.unwrap();
+            let after = fs::symlink_metadata(scratch.work()).unwrap();
+            assert!(after.is_dir(), "{script}");
+            assert_eq!((after.dev(), after.ino()), (before.dev(), before.ino()), "{script}");
+            beside.insert("etc".into());
+            assert!(names().is_subset(&beside), "{script}: {:?}", names());
+        }
+    }
+}
+
+#[tokio::test]
 async fn our_environment_and_descriptors_do_not_leak_in() {
     for sandbox in sandboxes().await {
         let (outcome, _) = run(&sandbox, &Spec::command(["env"])).await;

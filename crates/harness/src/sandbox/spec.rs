@@ -191,15 +191,20 @@ pub struct Usage {
     pub peak_memory_bytes: u64,
 }
 
-/// Why a run did not take place. Nothing of it is left behind.
+/// Why a run has no outcome. Nothing of it is left behind.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     #[error("no work can run on this machine: {why}")]
     Unavailable { why: String },
     #[error("the sandbox could not be set up, so nothing was run: {why}")]
     Setup { why: String },
-    #[error("{what} failed, so nothing was run: {source}")]
+    #[error("{what} failed, so there is no result: {source}")]
     Io { what: &'static str, source: std::io::Error },
+    #[error(
+        "{} is no longer the directory that the work was given, so nothing of it was read",
+        path.display()
+    )]
+    Moved { path: PathBuf },
 }
 
 impl SandboxError {

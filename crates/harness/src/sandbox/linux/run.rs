@@ -104,7 +104,9 @@ impl Sandbox {
             return Err(SandboxError::Unavailable { why });
         };
         let order = order(&self.shared.config, *backend, bwrap.clone(), spec, scratch);
-        run_order(&self.shared.config, &order, cancel).await
+        let outcome = run_order(&self.shared.config, &order, cancel).await?;
+        scratch.check_in_place()?;
+        Ok(outcome)
     }
 }
 
@@ -151,7 +153,8 @@ fn order(
         Backend::Landlock => {
             let mut read = bubblewrap::readable(spec.network);
             read.extend(config.read_only.iter().cloned());
-            let write = vec![root.to_path_buf(), Path::new("/dev/null").to_path_buf()];
+            // Not the root itself: where `work` lies is for us to say, who read it after the run.
+            let write = vec![root.join("work"), root.join("tmp"), PathBuf::from("/dev/null")];
             (root.join("work"), root.join("tmp"), Some((read, write)))
         }
     };

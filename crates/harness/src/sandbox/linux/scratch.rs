@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -13,6 +13,8 @@ use crate::sandbox::SandboxError;
 pub struct Scratch {
     root: PathBuf,
     work: PathBuf,
+    /// Which directory `work` was when it was made: device and inode.
+    made: (u64, u64),
 }
 
 impl Scratch {
@@ -24,10 +26,11 @@ impl Scratch {
                 .tempdir_in(parent)?
                 .keep();
             let work = root.join("work");
-            let scratch = Self { root, work };
+            let mut scratch = Self { root, work, made: (0, 0) };
             for name in ["work", "tmp", "shm"] {
-                fs::DirBuilder::new().mode(0o755).create(scratch.root.join(name))?;
+                fs::DirBuilder::new().mode(0o700).create(scratch.root.join(name))?;
             }
+            scratch.made = scratch.which_work()?;
             Ok(scratch)
         };
         create().map_err(SandboxError::io("making a scratch directory"))
@@ -40,6 +43,19 @@ impl Scratch {
 
     pub(super) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Refuses a `work` that is not the directory it was: what is read below it would not be what
+    /// the run left, but whatever it was replaced with.
+    pub(super) fn check_in_place(&self) -> Result<(), SandboxError> {
+        let now = self.which_work().map_err(SandboxError::io("looking for the work directory"))?;
+        if now == self.made { Ok(()) } else { Err(SandboxError::Moved { path: self.work.clone() }) }
+    }
+
+    /// Of a link, the link's own.
+    fn which_work(&self) -> io::Result<(u64, u64)> {
+        let metadata = fs::symlink_metadata(&self.work)?;
+        Ok((metadata.dev(), metadata.ino()))
     }
 }
 
@@ -141,5 +157,19 @@ mod tests {
         drop(scratch);
         assert!(!root.exists());
         assert!(outside.path().join("kept").exists());
+    }
+
+    #[test]
+    fn another_work_directory_than_was_made_is_refused() {
+        let scratch = Scratch::create(&std::env::temp_dir()).unwrap();
+        scratch.check_in_place().unwrap();
+        let (work, aside) = (scratch.work(), scratch.root().join("aside"));
+        fs::rename(work, &aside).unwrap();
+        assert!(matches!(scratch.check_in_place(), Err(SandboxError::Io { .. })));
+        fs::create_dir(work).unwrap();
+        assert!(matches!(scratch.check_in_place(), Err(SandboxError::Moved { .. })));
+        fs::remove_dir(work).unwrap();
+        std::os::unix::fs::symlink(&aside, work).unwrap();
+        assert!(matches!(scratch.check_in_place(), Err(SandboxError::Moved { .. })));
     }
 }

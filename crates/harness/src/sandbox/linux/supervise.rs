@@ -15,7 +15,11 @@ use std::{
     io::{self, Read, Write},
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
-        unix::{fs::MetadataExt, net::UnixStream, process::CommandExt},
+        unix::{
+            fs::{MetadataExt, PermissionsExt},
+            net::UnixStream,
+            process::CommandExt,
+        },
     },
     path::Path,
     process::{Command, Stdio},
@@ -192,21 +196,20 @@ fn follow(host: &UnixStream, inner: &UnixStream, watch: &mut Watch<'_>, go: Inst
     }
 }
 
-/// Gives the scratch directory, which nobody else can reach yet, to the run's user.
-fn give_away(directory: &Path, id: u32) -> io::Result<()> {
-    let give = |path: &Path| std::os::unix::fs::lchown(path, Some(id), Some(id));
-    let mut waiting = vec![directory.to_path_buf()];
+/// Gives what is in the scratch directory, which nobody else can reach yet, to the run's user. The
+/// directory itself stays ours: that user may pass through it, but not change what lies in it.
+fn give_away(scratch: &Path, id: u32) -> io::Result<()> {
+    let mut waiting = vec![scratch.to_path_buf()];
     while let Some(directory) = waiting.pop() {
         for entry in fs::read_dir(&directory)? {
             let entry = entry?;
-            match entry.file_type()? {
-                kind if kind.is_dir() => waiting.push(entry.path()),
-                _ => give(&entry.path())?,
+            std::os::unix::fs::lchown(entry.path(), Some(id), Some(id))?;
+            if entry.file_type()?.is_dir() {
+                waiting.push(entry.path());
             }
         }
-        give(&directory)?;
     }
-    Ok(())
+    fs::set_permissions(scratch, fs::Permissions::from_mode(0o711))
 }
 
 /// Threads that the user has already: RLIMIT_NPROC counts them too.
