@@ -17,6 +17,7 @@ pub const MEDIA_TYPE: &str = "application/gzip";
 /// How large a snapshot may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SnapshotLimits {
+    /// Files, links and directories, also those that only paths imply.
     pub entries: u32,
     /// All files together, unpacked.
     pub total_bytes: u64,

@@ -5,6 +5,7 @@ use domain::Sha256Hash;
 use flate2::{Compression, GzBuilder};
 use ignore::WalkBuilder;
 use std::{
+    collections::HashSet,
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
@@ -63,6 +64,7 @@ pub fn pack_while(
         limits,
         manifest: Manifest::default(),
         total_bytes: 0,
+        directories: HashSet::new(),
         skipped: Vec::new(),
         tar: tar::Builder::new(GzBuilder::new().mtime(0).write(Vec::new(), Compression::default())),
     };
@@ -117,6 +119,8 @@ struct Packer<'a> {
     limits: &'a SnapshotLimits,
     manifest: Manifest,
     total_bytes: u64,
+    /// Above what is in, by name: whoever unpacks counts them as well.
+    directories: HashSet<String>,
     skipped: Vec<Skipped>,
     tar: tar::Builder<flate2::write::GzEncoder<Vec<u8>>>,
 }
@@ -130,9 +134,15 @@ impl Packer<'_> {
             skip("its name cannot be written on every system");
             return Ok(());
         }
-        if self.manifest.entries.len() >= self.limits.entries as usize {
+        for (slash, _) in name.rmatch_indices('/') {
+            if !self.directories.insert(name[..slash].to_owned()) {
+                break;
+            }
+        }
+        let in_so_far = self.manifest.entries.len() + self.directories.len();
+        if in_so_far >= self.limits.entries as usize {
             let limit = self.limits.entries.into();
-            return Err(PackError::TooLarge { what: "files", limit });
+            return Err(PackError::TooLarge { what: "files and directories", limit });
         }
         if metadata.is_symlink() {
             let target = fs::read_link(path).map_err(read)?;

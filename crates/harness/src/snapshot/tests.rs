@@ -158,6 +158,26 @@ fn refuses_bombs_and_lies_about_size() {
     assert!(matches!(result, Err(UnpackError::TooLarge { what: "entries", .. })));
 }
 
+#[test]
+fn directories_count_as_entries_also_where_no_entry_names_them() {
+    let limits = SnapshotLimits { entries: 100, ..Default::default() };
+    let deep = |n: usize| format!("{n}/{}f", "d/".repeat(40));
+    let entries = (0..5).map(|n| raw_entry(tar::EntryType::Regular, &deep(n), "", 0, b""));
+    let bomb = gzip(&entries.collect::<Vec<_>>().concat());
+    let target = tempfile::tempdir().unwrap();
+    for result in [unpack(&bomb, target.path(), &limits), scan(&bomb, &limits, |_, _| {})] {
+        assert!(matches!(result, Err(UnpackError::TooLarge { what: "entries", .. })), "{result:?}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    (0..5).for_each(|n| put(dir.path(), &deep(n), b""));
+    let refused = pack(dir.path(), &limits);
+    assert!(matches!(refused, Err(PackError::TooLarge { .. })), "what nobody would unpack");
+    let enough = SnapshotLimits { entries: 5 * 42, ..limits };
+    let packed = pack(dir.path(), &enough).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    assert_eq!(unpack(&packed.archive, other.path(), &enough).unwrap(), packed.manifest);
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_refused_or_unpacked_but_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..2_000)) {

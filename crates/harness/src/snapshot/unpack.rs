@@ -147,6 +147,7 @@ struct Reader<'a> {
     limits: &'a SnapshotLimits,
     seen: BTreeMap<String, Seen>,
     total_bytes: u64,
+    /// Entries, and directories above them that have none.
     count: u32,
 }
 
@@ -159,11 +160,6 @@ impl Reader<'_> {
         contents: &mut dyn Read,
         take: &mut Take<'_>,
     ) -> Result<Option<EntryKind>, UnpackError> {
-        self.count += 1;
-        if self.count > self.limits.entries {
-            let limit = self.limits.entries.into();
-            return Err(UnpackError::TooLarge { what: "entries", limit });
-        }
         let kind = header.entry_type();
         let named = path.strip_suffix('/').filter(|_| kind.is_dir()).unwrap_or(path);
         if !is_plain_path(named) {
@@ -206,22 +202,36 @@ impl Reader<'_> {
         Ok(Some(EntryKind::File { size, sha256, executable }))
     }
 
-    /// Every step above is a directory and nothing else; the place itself is new.
+    /// Every step above is a directory and nothing else; the place itself is new. A directory
+    /// that is only implied costs as much as one with an entry of its own, and counts as one.
     fn see(&mut self, path: &str, what: Seen) -> Result<(), UnpackError> {
         let collision = || UnpackError::Collision { path: path.to_owned() };
-        for (slash, _) in path.match_indices('/') {
-            let above = self.seen.entry(path[..slash].to_owned()).or_insert(Seen::Directory);
-            if *above != Seen::Directory {
-                return Err(collision());
+        for (slash, _) in path.rmatch_indices('/') {
+            match self.seen.get(&path[..slash]) {
+                // What is above this was seen with it.
+                Some(Seen::Directory) => break,
+                Some(Seen::Leaf) => return Err(collision()),
+                None => self.note(&path[..slash], Seen::Directory)?,
             }
         }
         match self.seen.get(path) {
-            None => {}
-            Some(Seen::Directory) if what == Seen::Directory => {}
-            Some(_) => return Err(collision()),
+            None => self.note(path, what),
+            Some(Seen::Directory) if what == Seen::Directory => self.count(),
+            Some(_) => Err(collision()),
         }
+    }
+
+    fn note(&mut self, path: &str, what: Seen) -> Result<(), UnpackError> {
+        self.count()?;
         self.seen.insert(path.to_owned(), what);
         Ok(())
+    }
+
+    fn count(&mut self) -> Result<(), UnpackError> {
+        self.count += 1;
+        let limit = self.limits.entries.into();
+        let fits = u64::from(self.count) <= limit;
+        if fits { Ok(()) } else { Err(UnpackError::TooLarge { what: "entries", limit }) }
     }
 }
 
