@@ -37,6 +37,8 @@ pub enum Purpose {
     Pay,
     Refresh,
     Relay,
+    /// An effect that was given up.
+    Letter,
     /// The name of this machine.
     Name,
     /// That the words are written down.
@@ -51,6 +53,7 @@ impl Purpose {
             | Self::Offer(_)
             | Self::Demand
             | Self::Relay
+            | Self::Letter
             | Self::Name
             | Self::Written => Screen::Desk,
             Self::Answer(_) | Self::Cancel(_) | Self::Buy => Screen::Market,
@@ -71,6 +74,7 @@ impl Purpose {
             Self::Pay => "Nothing was paid",
             Self::Refresh => "The balance was not refreshed",
             Self::Relay => "The relays were not changed",
+            Self::Letter => "What was given up stays as it was",
             Self::Name => "This machine was not named",
             Self::Written => "It was not noted that the words are written down",
         }

@@ -8,7 +8,10 @@ use crate::{
     courier::Purpose,
     present::words,
     scene::Act,
-    screens::market::{KINDS, Kind},
+    screens::{
+        desk::letters,
+        market::{KINDS, Kind},
+    },
     state::OfferForm,
 };
 
@@ -58,6 +61,12 @@ pub fn of(view: &View) -> Vec<Deed> {
             });
         }
     }
+    deeds.extend(view.dead_letters.iter().map(|letter| Deed {
+        title: format!("Try again: {}", words::one_line(&letter.what)),
+        what: "Do what was given up",
+        cli: format!("pilothouse events dead retry {}", letter.effect),
+        act: letters::retry(letter),
+    }));
     deeds.extend(view.relays.iter().map(|relay| Deed {
         title: format!("Remove relay {}", words::one_line(&relay.url)),
         what: "Neither read there nor publish there",

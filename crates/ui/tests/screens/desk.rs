@@ -3,7 +3,7 @@
 use domain::{ErrorBody, Msat};
 use egui::{Key, Modifiers};
 use engine::{
-    Command,
+    Command, DeskPort as _,
     command::{DemandAnswer, DemandRisk, OfferDraft, PaymentPolicy},
     view::ProviderState,
 };
@@ -292,4 +292,21 @@ fn a_name_that_is_refused_says_why() {
     window.click("Keep name");
     window.must_say("The vault could not be written.");
     window.must_say("This machine was not named");
+}
+
+#[test]
+fn what_was_given_up_is_shown_tried_again_or_left() {
+    let desk = FakeDesk::new(fixture::troubled());
+    let mut window = Window::sized(&desk, Screen::Desk, (1280.0, 1200.0));
+    window.must_say("Given up");
+    window.must_say("relay.example.com refused the connection; 40 tries, 13:56:12");
+    window.click("Try again: Publish the result of job 08080801");
+    window.click("Leave undone: Publish the result of job 08080802");
+    let effects: Vec<_> =
+        desk.view().dead_letters.iter().map(|letter| letter.effect.clone()).collect();
+    let expected = [
+        Command::EffectRetry { effect: effects[0].clone() },
+        Command::EffectDrop { effect: effects[1].clone() },
+    ];
+    assert_eq!(desk.commands(), expected);
 }

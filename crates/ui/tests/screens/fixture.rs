@@ -365,8 +365,22 @@ pub fn troubled() -> View {
             restarts: 3,
             detail: Some("ended with signal 9".into()),
         }],
+        dead_letters: vec![letter(1), letter(2)],
         log: LogView { dead_letters: 2, checkpoint_at: None, ..busy.log },
         ..busy
+    }
+}
+
+/// Something that was given up.
+fn letter(number: u64) -> DeadLetterView {
+    DeadLetterView {
+        effect: domain::EffectId { stream: StreamId::of("job", id(8)), seq: number, index: 0 },
+        adapter: "relay",
+        what: format!("Publish the result of job 0808080{number}"),
+        job: Some(id(8)),
+        tries: 40,
+        why: "no relay took it: relay.example.com refused the connection".into(),
+        at: ago(90),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The Desk: the switch, what is in its way, offers, what happens now, and today's money.
 
 mod first;
+pub mod letters;
 mod offers;
 mod side;
 
@@ -60,6 +61,7 @@ fn main_column(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     } else {
         switch(ui, &look, scene, state);
     }
+    letters::show(ui, scene, state);
     ui.add_space(look.space.l);
     panel::section(ui, "Offers", |ui| offers::add(ui, scene));
     offers::show(ui, scene, state);
