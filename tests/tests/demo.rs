@@ -90,6 +90,26 @@ fn kept_blobs_are_sealed_and_packed_inputs_end_with_their_jobs(desk: &Desk, buye
     assert!(buyer.stop().unwrap().success());
 }
 
+#[test]
+fn what_the_operator_says_of_an_offer_outlasts_what_a_new_desk_offers_by_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut desk = Desk::new(dir.path().join("home"));
+    desk.start(&[]).unwrap();
+    let second = std::time::Duration::from_secs(1);
+    // As early as a desk can be told anything, while it still looks at what it can execute.
+    until("it answers", 20 * second, || Ok(desk.run(["status"])?.status.success())).unwrap();
+    desk.cli(["provider", "offers", "set", "--kind", "5000", "--price-msat", "7"]).unwrap();
+    std::thread::sleep(second);
+    let offers = desk.status().unwrap()["provider"]["offers"].clone();
+    let price = |kind: u64| {
+        let offer = offers.as_array().unwrap().iter().find(|offer| offer["kind"] == kind);
+        number(&offer.unwrap_or_else(|| panic!("no offer of {kind}: {offers}"))["price_msat"])
+    };
+    assert_eq!(price(5000), 7);
+    assert!(price(5931) > 0, "the others are there too");
+    assert!(desk.stop().unwrap().success());
+}
+
 /// Every file below a folder; none where it is not there.
 fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());

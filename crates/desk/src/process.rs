@@ -248,10 +248,15 @@ impl Inner {
 
     /// Brings a command; the answer comes after its commit.
     pub async fn command(&self, command: Command) -> Result<Reply, ErrorBody> {
-        let changes_offers = matches!(command, Command::OfferSet(_) | Command::OfferRemove { .. });
-        if changes_offers {
+        if about_offers(&command) {
             self.backends_looked_at().await;
         }
+        self.command_at_once(command).await
+    }
+
+    /// The same, whether or not this machine was looked at.
+    pub async fn command_at_once(&self, command: Command) -> Result<Reply, ErrorBody> {
+        let changes_offers = about_offers(&command);
         let input = drivers::submit::complete(command)?;
         let reply = self.core.ask(input).await?;
         if changes_offers {
@@ -378,6 +383,10 @@ impl Inner {
         self.tell(Input::Fact(Fact::Identity(fact))).await?;
         Ok(Reply::Done)
     }
+}
+
+fn about_offers(command: &Command) -> bool {
+    matches!(command, Command::OfferSet(_) | Command::OfferRemove { .. })
 }
 
 fn answer(reader: &Reader, query: &Query) -> Result<Answer, ErrorBody> {

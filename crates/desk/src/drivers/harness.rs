@@ -42,16 +42,17 @@ pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody
         if desk.tell(Input::Fact(fact)).await.is_err() {
             return;
         }
-        desk.backends_known.send_replace(true);
         if desk.is_first_start {
             for offer in first_offers() {
                 if let Ok(Reply::Refused(error)) | Err(error) =
-                    desk.command(Command::OfferSet(offer)).await
+                    desk.command_at_once(Command::OfferSet(offer)).await
                 {
                     tracing::warn!(%error, "a first offer was not set");
                 }
             }
         }
+        // The operator's own word about offers comes after ours.
+        desk.backends_known.send_replace(true);
         let running = Running::default();
         ordered::run_with_urgent(committed, AT_ONCE, stops_work, move |pending| {
             act(Arc::clone(&desk), sandbox.clone(), Arc::clone(&running), pending)
