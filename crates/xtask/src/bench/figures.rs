@@ -114,9 +114,13 @@ impl Measured {
             };
             write!(table, "| {name} | {} | {} |", of("used_home")?, of("fresh_home")?)?;
             if peer.is_some() {
-                let ratio = |home: &str| number(report, &format!("/ratio/{home}/{measure}"));
-                let (used, fresh) = (ratio("used_home")?, ratio("fresh_home")?);
-                write!(table, " {} | {used:.2} | {fresh:.2} |", of("peer")?)?;
+                // There is none where the peer used nothing at all.
+                let ratio = |home: &str| {
+                    let ratio = number(report, &format!("/ratio/{home}/{measure}"));
+                    ratio.map_or_else(|_| "–".to_owned(), |ratio| format!("{ratio:.2}"))
+                };
+                let (used, fresh) = (ratio("used_home"), ratio("fresh_home"));
+                write!(table, " {} | {used} | {fresh} |", of("peer")?)?;
             }
             writeln!(table, " {most} |")?;
         }

@@ -74,6 +74,9 @@ fn a_start_without_a_peer_claims_no_ratio() {
     measured.start["ratio"] = json!({ "used_home": ratio(0.5), "fresh_home": ratio(0.45) });
     let beside = measured.start().unwrap();
     assert!(beside.contains("| 400.0 (200.0–600.0) | 0.50 | 0.45 | 5 ms |"), "{beside}");
+    measured.start["ratio"]["used_home"]["idle_cpu_ms"] = Value::Null;
+    let at_rest = measured.start().unwrap();
+    assert!(at_rest.contains("| 400.0 (200.0–600.0) | – | 0.45 | 5 ms |"), "{at_rest}");
     let columns = |line: &str| line.matches('|').count();
     for table in [alone, beside] {
         let rows: Vec<_> = table.lines().filter(|line| line.starts_with('|')).collect();
