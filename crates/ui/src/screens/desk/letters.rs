@@ -67,7 +67,7 @@ fn row(ui: &mut Ui, scene: &mut Scene<'_>, letter: &DeadLetterView) {
                     let command = Command::EffectDrop { effect: letter.effect.clone() };
                     scene.act(Act::Send(Purpose::Letter, command));
                 }
-                let id = letter.effect.to_string();
+                let id = words::middle(&letter.effect.to_string(), 9, 7);
                 label::colored(ui, id, Face::MonoCaption, look.color.faint);
             });
         });
