@@ -196,6 +196,36 @@ async fn a_run_ends_when_cancelled_and_when_its_future_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_scratch_directory_stays_until_nothing_of_its_run_is_alive() {
+    for sandbox in sandboxes().await {
+        let mark = mark(16);
+        let scratch = sandbox.scratch().unwrap();
+        let root = scratch.work().parent().unwrap().to_path_buf();
+        let cancel = CancellationToken::new();
+        let spec = sh(&format!("echo x > begun; sleep {mark} & sleep {mark}"));
+        let dropped = async {
+            let run = sandbox.run(&spec, &scratch, &cancel);
+            let begun = async {
+                while !scratch.work().join("begun").exists() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            tokio::select! { _ = run => unreachable!("it sleeps"), () = begun => {} }
+        };
+        dropped.await;
+        drop(scratch);
+        let still_there = root.join("work").join("begun").exists();
+        assert!(still_there || left(&mark).is_empty(), "it was removed below a living run");
+        let started = Instant::now();
+        while root.exists() {
+            assert!(started.elapsed() < Duration::from_secs(5), "it is never removed");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_nothing_left(&mark);
+    }
+}
+
+#[tokio::test]
 async fn a_run_dies_with_the_program_that_asked_for_it() {
     let mark = mark(15);
     if std::env::var_os(MARK).is_some() {

@@ -104,7 +104,7 @@ impl Sandbox {
             return Err(SandboxError::Unavailable { why });
         };
         let order = order(&self.shared.config, *backend, bwrap.clone(), spec, scratch);
-        let outcome = run_order(&self.shared.config, &order, cancel).await?;
+        let outcome = run_order(&self.shared.config, &order, scratch, cancel).await?;
         scratch.check_in_place()?;
         Ok(outcome)
     }
@@ -124,7 +124,7 @@ async fn try_backend(config: &SandboxConfig, backend: Backend) -> Result<PathBuf
     let spec =
         Spec { limits: Limits { wall_ms: 20_000, ..Limits::default() }, ..Spec::new(program) };
     let order = order(config, backend, bwrap.clone(), &spec, &scratch);
-    let outcome = run_order(config, &order, &CancellationToken::new()).await;
+    let outcome = run_order(config, &order, &scratch, &CancellationToken::new()).await;
     match outcome {
         Ok(Outcome { end: End::Exited { code: 0 }, .. }) => Ok(bwrap),
         Ok(outcome) => {
@@ -181,6 +181,7 @@ fn order(
 async fn run_order(
     config: &SandboxConfig,
     order: &Order,
+    scratch: &Scratch,
     cancel: &CancellationToken,
 ) -> Result<Outcome, SandboxError> {
     let asked = Instant::now();
@@ -191,7 +192,8 @@ async fn run_order(
     let stderr = child.stderr.take().expect("BUG: standard error is piped");
     let frame = wire::encode(order).map_err(SandboxError::io("writing the order"))?;
     let patience = Duration::from_millis(limits.wall_ms) + SUPERVISOR_SPARE;
-    let talk = tokio::time::timeout(patience, talk(&mut socket, &frame, cancel, &overflow));
+    let talk =
+        tokio::time::timeout(patience, talk(&mut socket, &frame, scratch, cancel, &overflow));
     let (report, stdout, stderr) = tokio::join!(
         async {
             let report = talk.await;
@@ -205,6 +207,7 @@ async fn run_order(
         gather(stderr, limits, &overflow),
     );
     let _ = child.wait().await;
+    scratch.take_back();
     match report {
         Ok(Ok(Report::Over { end, mut usage })) => {
             usage.start_ms = millis(asked.elapsed()).saturating_sub(usage.run_ms);
@@ -244,11 +247,14 @@ fn start(config: &SandboxConfig) -> Result<(UnixStream, Child), SandboxError> {
 async fn talk(
     socket: &mut UnixStream,
     frame: &[u8],
+    scratch: &Scratch,
     cancel: &CancellationToken,
     overflow: &Overflow,
 ) -> std::io::Result<Report> {
     let (mut from, mut to) = socket.split();
     to.write_all(frame).await?;
+    // It has the whole order now, and acts by it also when nobody waits for it any more.
+    scratch.lend();
     let report = read_report(&mut from);
     tokio::pin!(report);
     let word = tokio::select! {
