@@ -154,6 +154,19 @@ async fn the_work_directory_stays_where_it_is_so_that_its_reader_is_not_led_away
 }
 
 #[tokio::test]
+async fn standard_input_cannot_be_written() {
+    for sandbox in sandboxes().await {
+        for script in ["echo x >&0", "echo x > /proc/self/fd/0", "echo x >> /dev/stdin"] {
+            let mut spec = sh(&format!("{{ {script}; }} && echo written; cat"));
+            spec.stdin = b"given".to_vec();
+            let (outcome, _) = run(&sandbox, &spec).await;
+            let said = String::from_utf8_lossy(&outcome.stdout.bytes);
+            assert_eq!(said, "given", "{script} {}", text(&outcome));
+        }
+    }
+}
+
+#[tokio::test]
 async fn our_environment_and_descriptors_do_not_leak_in() {
     for sandbox in sandboxes().await {
         let (outcome, _) = run(&sandbox, &Spec::command(["env"])).await;

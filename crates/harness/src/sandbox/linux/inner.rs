@@ -2,6 +2,7 @@
 
 use nix::{
     errno::Errno,
+    fcntl::{FcntlArg, SealFlag, fcntl},
     sys::{
         memfd::{MFdFlags, memfd_create},
         prctl,
@@ -63,12 +64,7 @@ fn confine_to(order: &InnerOrder) -> Result<File, String> {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     std::env::set_current_dir(&order.work)
         .map_err(|error| format!("the work directory: {error}"))?;
-    let stdin = memfd_create(c"stdin", MFdFlags::MFD_CLOEXEC).map_err(why("standard input"))?;
-    let mut stdin = File::from(stdin);
-    stdin
-        .write_all(&order.stdin)
-        .and_then(|()| stdin.rewind())
-        .map_err(|error| format!("standard input: {error}"))?;
+    let stdin = standard_input(&order.stdin).map_err(|error| format!("standard input: {error}"))?;
     confine::limit(&order.limits, order.nproc).map_err(why("setting limits"))?;
     let backend = match &order.landlock {
         Some((read, write)) => {
@@ -79,6 +75,21 @@ fn confine_to(order: &InnerOrder) -> Result<File, String> {
     };
     seccomp::confine(backend, order.network).map_err(|error| format!("seccomp: {error}"))?;
     Ok(stdin)
+}
+
+/// A file with `bytes` that nobody can write, enlarge or make writable again, through whatever name
+/// of it: it is memory that no limit of the run counts.
+fn standard_input(bytes: &[u8]) -> io::Result<File> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let mut file = File::from(memfd_create(c"stdin", flags)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    let seals = SealFlag::F_SEAL_WRITE
+        | SealFlag::F_SEAL_GROW
+        | SealFlag::F_SEAL_SHRINK
+        | SealFlag::F_SEAL_SEAL;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(file)
 }
 
 fn run_command(argv: &[String], order: &InnerOrder, stdin: File) -> io::Result<End> {
