@@ -154,6 +154,77 @@ async fn a_full_disk_is_prevented_by_size_and_by_count() {
     }
 }
 
+/// Runs `script` under limits that are far smaller than what it takes.
+async fn ends_over(sandbox: &Sandbox, script: &str, limit: LimitHit) {
+    let mut spec = Spec::command(["python3", "-c", script]);
+    spec.limits = Limits {
+        memory_bytes: 96 << 20,
+        disk_bytes: 32 << 20,
+        wall_ms: 20_000,
+        ..Limits::default()
+    };
+    let (outcome, _) = run(sandbox, &spec).await;
+    assert_eq!(outcome.end, End::OverLimit { limit }, "{script}\n{}", text(&outcome));
+}
+
+#[tokio::test]
+async fn files_without_a_name_are_counted_too() {
+    let open = "import os, time\nkept = []\nfor n in range(3):\n  f = open(f'f{n}', 'wb')\n  \
+                os.unlink(f'f{n}')\n  f.write(bytes(100 << 20))\n  f.flush()\n  kept.append(f)\n\
+                time.sleep(3)";
+    let of_a_thread = "import ctypes, os, threading, time\ndef hide():\n  f = os.open('f', os.O_RDWR \
+                | os.O_CREAT)\n  os.unlink('f')\n  os.write(f, bytes(100 << 20))\n  time.sleep(3)\n\
+                threading.Thread(target=hide).start()\nctypes.CDLL(None).syscall(60, 0)";
+    let mapped = "import mmap, os, time\nkept = []\nfor n in range(3):\n  f = open(f'f{n}', 'w+b')\n  \
+                  f.truncate(100 << 20)\n  kept.append(mmap.mmap(f.fileno(), 100 << 20))\n  f.close()\n  \
+                  os.unlink(f'f{n}')\n  kept[n][:] = bytes(100 << 20)\ntime.sleep(3)";
+    let tmpfile = "import os, time\nf = os.open('.', os.O_TMPFILE | os.O_RDWR)\n\
+                   os.write(f, bytes(100 << 20))\ntime.sleep(3)";
+    for sandbox in sandboxes().await {
+        for script in [open, of_a_thread, mapped, tmpfile] {
+            ends_over(&sandbox, script, LimitHit::Disk).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn files_on_their_way_between_processes_are_counted_too() {
+    let script = "import os, socket, time\na, b = socket.socketpair()\nfor n in range(3):\n  \
+                  f = os.open('f', os.O_RDWR | os.O_CREAT)\n  os.unlink('f')\n  \
+                  os.write(f, bytes(100 << 20))\n  socket.send_fds(a, [b'x'], [f])\n  os.close(f)\n\
+                  time.sleep(3)";
+    for sandbox in sandboxes().await {
+        ends_over(&sandbox, script, LimitHit::Disk).await;
+    }
+}
+
+#[tokio::test]
+async fn memory_that_is_not_resident_is_refused_or_counted() {
+    let shared = "import mmap, time\nm = mmap.mmap(-1, 300 << 20)\nfor at in range(0, 300 << 20, 1 \
+                  << 20):\n  m[at:at + (1 << 20)] = bytes(1 << 20)\n  m.madvise(mmap.MADV_DONTNEED)\n\
+                  print('held')\ntime.sleep(1)";
+    let zero = "import mmap, os, time\nf = os.open('/dev/zero', os.O_RDWR)\nm = mmap.mmap(f, 300 << 20)\n\
+                for at in range(0, 300 << 20, 1 << 20):\n  m[at:at + (1 << 20)] = bytes(1 << 20)\n  \
+                m.madvise(mmap.MADV_DONTNEED)\ntime.sleep(1)\nprint('held')";
+    let sockets = "import socket, time\nkept = []\nfor _ in range(400):\n  a, b = socket.socketpair()\n  \
+                   a.setblocking(False)\n  kept += [a, b]\n  try:\n    while True: a.send(bytes(4096))\n  \
+                   except BlockingIOError: pass\ntime.sleep(3)";
+    let leaderless = "import ctypes, threading, time\ndef hog():\n  x = bytearray(150 << 20)\n  \
+                      time.sleep(3)\nthreading.Thread(target=hog).start()\n\
+                      ctypes.CDLL(None).syscall(60, 0)";
+    for sandbox in sandboxes().await {
+        for script in [shared, zero] {
+            let mut spec = Spec::command(["python3", "-c", script]);
+            spec.limits.memory_bytes = 96 << 20;
+            let (outcome, _) = run(&sandbox, &spec).await;
+            assert!(!text(&outcome).contains("held"), "{script}\n{}", text(&outcome));
+        }
+        for script in [sockets, leaderless] {
+            ends_over(&sandbox, script, LimitHit::Memory).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_escapes_its_session_is_ended_with_the_rest() {
     for sandbox in sandboxes().await {

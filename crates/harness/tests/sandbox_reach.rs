@@ -204,7 +204,7 @@ async fn the_network_is_refused_unless_granted() {
 #[tokio::test]
 async fn kernel_surface_that_no_work_needs_is_denied() {
     let script = r#"
-import ctypes, os
+import ctypes, os, socket
 libc = ctypes.CDLL(None, use_errno=True)
 def call(*args):
     ctypes.set_errno(0)
@@ -216,10 +216,16 @@ for name, args in {
     'keyctl': (250, 0, 0), 'bpf': (321, 0, 0, 0), 'userfaultfd': (323, 0), 'io_uring': (425, 1, 0),
     'perf': (298, 0, 0, 0, 0, 0), 'memfd': (319, 0, 0), 'clone new user': (56, 0x10000011, 0, 0, 0, 0),
     'prlimit of another': (302, 1, 7, 0, 0), 'shmget': (29, 0, 4096, 0o1600), 'setns': (308, 3, 0),
+    'shared memory': (9, 0, 4096, 3, 0x21, -1, 0), 'larger pipe': (72, 1, 1031, 1 << 20),
+    'a thread with its own files': (56, 0x10900, 0, 0, 0, 0), 'as well': (436, 3, 99, 2),
 }.items():
     errno = call(*args)
     assert errno == 1, (name, errno)
 assert call(435, 0, 0) == 38
+a, b = socket.socketpair()
+before = a.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+a.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, before // 4)
+assert a.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == before, 'heard and not granted'
 pid = os.fork()
 if pid == 0: os._exit(5)
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
@@ -235,6 +241,20 @@ print('held')
             let (outcome, _) = run(&sandbox, &Spec::command(["python3", "-c", script])).await;
             assert_eq!(outcome.stdout.bytes, b"held\n", "{}", text(&outcome));
         }
+    }
+}
+
+#[tokio::test]
+async fn ordinary_programs_miss_nothing() {
+    let script = "import asyncio, mmap, subprocess, threading\nasync def main():\n  child = await \
+                  asyncio.create_subprocess_exec('cat', stdin=-1, stdout=-1)\n  \
+                  return (await child.communicate(b'through'))[0]\nassert asyncio.run(main()) == \
+                  b'through'\nm = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE)\nm[:2] = b'ok'\n\
+                  t = threading.Thread(target=lambda: print(subprocess.check_output(['echo', 'all'])))\n\
+                  t.start(); t.join()";
+    for sandbox in sandboxes().await {
+        let (outcome, _) = run(&sandbox, &Spec::command(["python3", "-c", script])).await;
+        assert_eq!(outcome.stdout.bytes, b"b'all\\n'\n", "{}", text(&outcome));
     }
 }
 

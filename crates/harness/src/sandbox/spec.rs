@@ -88,18 +88,21 @@ pub enum Network {
     Host,
 }
 
-/// What a run may use. Everything is counted over the whole process tree, unless it says otherwise.
+/// What a run may use. Everything is counted over the whole process tree, unless it says otherwise,
+/// and most of it is watched: a run can pass a limit by what it gets done between two looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     pub wall_ms: u64,
     pub cpu_secs: u64,
-    /// Memory that is really used: anonymous, shared and swapped pages.
+    /// Memory that is really used: anonymous, shared and swapped pages and the tables of them, and
+    /// what its sockets and pipes can hold.
     pub memory_bytes: u64,
     /// Processes and threads.
     pub processes: u32,
     /// The largest single file.
     pub file_bytes: u64,
-    /// All files in the scratch directory, by blocks taken.
+    /// All files in the scratch directory, by blocks taken, and those in use that have no name. It
+    /// is passed as well where less than 512 MiB is left on the disk, whoever took it.
     pub disk_bytes: u64,
     /// Files and directories in the scratch directory.
     pub files: u32,

@@ -18,7 +18,9 @@ pub struct Cgroup {
 
 impl Cgroup {
     /// A group below our own, or nothing where we may not make one that holds memory: moving
-    /// processes takes the kernel tens of milliseconds, which only that is worth.
+    /// processes takes the kernel tens of milliseconds, which only that is worth. The kernel divides
+    /// no group that has processes itself, such as ours, unless it is the root of all groups or was
+    /// divided before we came; elsewhere memory and processes are watched.
     pub fn create(limits: &Limits) -> Option<Self> {
         let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;

@@ -59,6 +59,8 @@ fn confine_to(order: &InnerOrder) -> Result<File, String> {
     // Already so under bubblewrap, which makes the session itself.
     let _ = setsid();
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(why("dying with the supervisor"))?;
+    // Where the machine runs out of memory, it is the work that goes; no right is needed for this.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     // Nobody of our own user may look into this process or take its socket.
     prctl::set_dumpable(false).map_err(why("hiding from other processes"))?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));

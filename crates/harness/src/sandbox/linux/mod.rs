@@ -3,6 +3,7 @@
 mod bubblewrap;
 mod cgroup;
 mod confine;
+mod held;
 mod identity;
 mod inner;
 mod run;

@@ -94,6 +94,7 @@ const NEW_NAMESPACES: u64 = (libc::CLONE_NEWNS
 /// Confines this thread and all that it starts, for good (it also sets no_new_privs).
 pub fn confine(backend: Backend, network: Network) -> Result<(), seccompiler::Error> {
     seccompiler::apply_filter(&refuse_quietly()?)?;
+    seccompiler::apply_filter(&ignore()?)?;
     seccompiler::apply_filter(&deny(backend, network)?)
 }
 
@@ -103,13 +104,34 @@ fn refuse_quietly() -> Result<BpfProgram, seccompiler::Error> {
     compile(BTreeMap::from([(libc::SYS_clone3, vec![])]), libc::ENOSYS)
 }
 
+/// Wishes for larger buffers of a socket: heard and not granted, as the kernel does beyond its own
+/// limit (socket(7)). How much a socket can hold is what its descriptor is counted as.
+fn ignore() -> Result<BpfProgram, seccompiler::Error> {
+    let level = (1, Op::Eq, libc::SOL_SOCKET as u64);
+    let larger = [libc::SO_SNDBUF, libc::SO_RCVBUF, libc::SO_SNDBUFFORCE, libc::SO_RCVBUFFORCE];
+    let rules: Result<Vec<_>, _> =
+        larger.iter().map(|wish| when(&[level.clone(), (2, Op::Eq, *wish as u64)])).collect();
+    compile(BTreeMap::from([(libc::SYS_setsockopt, rules?)]), 0)
+}
+
 fn deny(backend: Backend, network: Network) -> Result<BpfProgram, seccompiler::Error> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         DENIED.iter().map(|call| (*call, vec![])).collect();
     for (call, argument) in ONESELF_ONLY {
         rules.insert(*call, vec![when(&[(*argument, Op::Ne, 0)])?]);
     }
-    rules.insert(libc::SYS_clone, namespace_flags()?);
+    let mut clone = namespace_flags()?;
+    // A thread with descriptors of its own, which nobody would count.
+    let (thread, files) = (libc::CLONE_THREAD as u64, libc::CLONE_FILES as u64);
+    clone.push(when(&[(0, Op::MaskedEq(thread | files), thread)])?);
+    rules.insert(libc::SYS_clone, clone);
+    let unshare = u64::from(libc::CLOSE_RANGE_UNSHARE);
+    rules.insert(libc::SYS_close_range, vec![when(&[(2, Op::MaskedEq(unshare), unshare)])?]);
+    // Shared memory without a file is still there when no process has it resident any more.
+    let shared = (libc::MAP_SHARED | libc::MAP_ANONYMOUS) as u64;
+    rules.insert(libc::SYS_mmap, vec![when(&[(3, Op::MaskedEq(shared), shared)])?]);
+    // A pipe is counted as what it holds when it is made.
+    rules.insert(libc::SYS_fcntl, vec![when(&[(1, Op::Eq, libc::F_SETPIPE_SZ as u64)])?]);
     // Typing into, or selecting from, a terminal that we might share.
     let push = [libc::TIOCSTI, libc::TIOCLINUX];
     let push: Result<Vec<_>, _> = push.iter().map(|code| when(&[(1, Op::Eq, *code)])).collect();
@@ -189,7 +211,7 @@ mod tests {
                 assert!((100..4_096).contains(&program.len()), "{}", program.len());
             }
         }
-        assert!(!refuse_quietly().unwrap().is_empty());
+        assert!(!refuse_quietly().unwrap().is_empty() && !ignore().unwrap().is_empty());
         assert_eq!(namespace_flags().unwrap().len(), 7);
     }
 }

@@ -29,11 +29,13 @@ use std::{
 use super::{
     INNER_STAGE, bubblewrap,
     cgroup::Cgroup,
-    confine, identity, tree,
-    watch::Watch,
+    confine,
+    held::Look,
+    identity, tree,
+    watch::{Watch, disk_is_full},
     wire::{self, Backend, GO, Note, Order, Report},
 };
-use crate::sandbox::{End, LimitHit, Usage};
+use crate::sandbox::{End, LimitHit, Network, Usage};
 
 /// How long confining may take, and how long ending everything may take.
 const SETUP_LIMIT: Duration = Duration::from_secs(20);
@@ -73,6 +75,9 @@ fn supervise(host: &UnixStream, mut order: Order) -> Result<Report, String> {
             let user = run_as.map_or(geteuid().as_raw(), |identity| identity.id);
             order.inner.nproc = tasks_of_user(user) + RUNS_BESIDE * order.inner.nproc;
         }
+    }
+    if disk_is_full(&order.scratch) {
+        return Err("the disk that work is done on has less than 512 MiB left".into());
     }
     if order.backend == Backend::Bubblewrap {
         bubblewrap::write_etc(&order.scratch).map_err(|error| format!("its /etc: {error}"))?;
@@ -123,8 +128,10 @@ fn drive(host: &UnixStream, inner: &UnixStream, order: &Order) -> Result<Report,
         Ok(_) => Some(format!("{} ended before the command was started", order.backend.name())),
         Err(error) => Some(format!("{} did not come up: {error}", order.backend.name())),
     };
+    // Nothing of the work is there yet.
+    let ours = tree::descendants();
     let group = if why.is_none() { Cgroup::create(limits) } else { None };
-    let group = group.filter(|group| group.adopt(&tree::descendants()).is_ok());
+    let group = group.filter(|group| group.adopt(&ours).is_ok());
     if let Some(why) = why {
         tree::end_all(END_LIMIT);
         return Err(why);
@@ -133,7 +140,8 @@ fn drive(host: &UnixStream, inner: &UnixStream, order: &Order) -> Result<Report,
     let go = Instant::now();
     // Where it is gone by now, following it says so.
     let _ = (&*inner).write_all(&[GO]);
-    let mut watch = Watch::new(*limits, &order.scratch, group.as_ref());
+    let look = Look { ours, file_bytes: limits.file_bytes, own_network: has_own_network(order) };
+    let mut watch = Watch::new(*limits, &order.scratch, group.as_ref(), look);
     let mut end = follow(host, inner, &mut watch, go);
     let run_ms = millis(go.elapsed());
     if group.as_ref().is_some_and(Cgroup::ran_out_of_memory) {
@@ -154,6 +162,10 @@ fn drive(host: &UnixStream, inner: &UnixStream, order: &Order) -> Result<Report,
         peak_memory_bytes: watch.peak_memory_bytes().max(tree::waited_peak_bytes()),
     };
     Ok(Report::Over { end, usage })
+}
+
+fn has_own_network(order: &Order) -> bool {
+    order.backend == Backend::Bubblewrap && order.inner.network == Network::None
 }
 
 /// Waits for the first of: the command's end, the host's word, a limit.

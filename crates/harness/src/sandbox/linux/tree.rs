@@ -11,6 +11,7 @@ use nix::{
 };
 use std::{
     fs,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -47,15 +48,52 @@ pub fn usage() -> TreeUsage {
     let tick_ms = 1_000 / sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100).max(1) as u64;
     for pid in descendants() {
         // One that is gone by now simply no longer counts.
-        let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
+        let Some(Task { status, .. }) = Task::of(pid) else { continue };
         total.tasks += status_field(&status, "Threads:");
-        for field in ["RssAnon:", "RssShmem:", "VmSwap:"] {
+        for field in ["RssAnon:", "RssShmem:", "VmSwap:", "VmPTE:"] {
             total.memory_bytes += status_field(&status, field) * 1024;
         }
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         total.cpu_ms += stat_ticks(&stat) * tick_ms;
     }
     total
+}
+
+/// A process by one of its threads: the first may be over long before the others, and then tells
+/// nothing of the memory and the files that they share.
+#[derive(Debug)]
+pub struct Task {
+    /// Below /proc.
+    pub place: PathBuf,
+    pub status: String,
+}
+
+impl Task {
+    /// Of a process whose threads are all over, the first.
+    pub fn of(pid: Pid) -> Option<Self> {
+        let first = Self::read(format!("/proc/{pid}").into())?;
+        if first.is_living() {
+            return Some(first);
+        }
+        let tasks = fs::read_dir(first.place.join("task")).ok()?.flatten();
+        let living = tasks.filter_map(|task| Self::read(task.path())).find(Self::is_living);
+        Some(living.unwrap_or(first))
+    }
+
+    fn read(place: PathBuf) -> Option<Self> {
+        let status = fs::read_to_string(place.join("status")).ok()?;
+        Some(Self { place, status })
+    }
+
+    /// What is over has no memory, and its status says nothing about any.
+    pub fn is_living(&self) -> bool {
+        self.status.contains("\nVmRSS:")
+    }
+
+    /// The same as [`Task::is_living`], now.
+    pub fn still_lives(&self) -> bool {
+        Self::read(self.place.clone()).is_some_and(|task| task.is_living())
+    }
 }
 
 /// CPU time of the children this process has waited for.
@@ -73,7 +111,8 @@ pub fn waited_peak_bytes() -> u64 {
         .map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0) * 1024)
 }
 
-fn status_field(status: &str, name: &str) -> u64 {
+/// The number after `name` in a file of /proc that has a line for each.
+pub fn status_field(status: &str, name: &str) -> u64 {
     status
         .lines()
         .find_map(|line| line.strip_prefix(name))

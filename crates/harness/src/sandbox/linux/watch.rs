@@ -1,5 +1,6 @@
 //! Looks at a run as often as its limits could be passed: more often the closer it is to one.
 
+use nix::sys::statvfs::statvfs;
 use std::{
     fs,
     os::unix::fs::MetadataExt,
@@ -9,6 +10,7 @@ use std::{
 
 use super::{
     cgroup::Cgroup,
+    held::{self, Held, Look},
     tree::{self, TreeUsage},
 };
 use crate::sandbox::{End, LimitHit, Limits};
@@ -17,30 +19,36 @@ const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(250);
 /// How fast a machine of today can fill memory: what is left of the limit, by this, is the wait.
 const FILL_BYTES_PER_MS: u64 = 4 << 20;
-/// Walking the scratch directory may take this share of the time at most.
-const DISK_SHARE: u32 = 20;
+/// Walking the scratch directory and the descriptors may take this share of the time at most.
+const WALK_SHARE: u32 = 20;
+/// What stays free on the disk whatever a run hides from the walk: everybody's log needs some.
+const DISK_RESERVE_BYTES: u64 = 512 << 20;
 
 /// The state of watching one run.
 pub struct Watch<'a> {
     limits: Limits,
     scratch: PathBuf,
     group: Option<&'a Cgroup>,
+    look: Look,
+    held: Held,
     last: TreeUsage,
     peak_memory_bytes: u64,
     cpu_ms: u64,
-    disk_due: Instant,
+    walk_due: Instant,
 }
 
 impl<'a> Watch<'a> {
-    pub fn new(limits: Limits, scratch: &Path, group: Option<&'a Cgroup>) -> Self {
+    pub fn new(limits: Limits, scratch: &Path, group: Option<&'a Cgroup>, look: Look) -> Self {
         Self {
             limits,
             scratch: scratch.to_path_buf(),
             group,
+            look,
+            held: Held::default(),
             last: TreeUsage::default(),
             peak_memory_bytes: 0,
             cpu_ms: 0,
-            disk_due: Instant::now() + LONGEST,
+            walk_due: Instant::now() + LONGEST,
         }
     }
 
@@ -77,7 +85,10 @@ impl<'a> Watch<'a> {
         }
         self.look_at_tree();
         let passed = |limit| Some(End::OverLimit { limit });
-        if self.last.memory_bytes > self.limits.memory_bytes {
+        let disk_is_over = Instant::now() >= self.walk_due && self.walk();
+        if self.last.memory_bytes.saturating_add(self.held.memory_bytes) > self.limits.memory_bytes
+            || self.held.beyond_counting
+        {
             return passed(LimitHit::Memory);
         }
         if self.last.cpu_ms > self.limits.cpu_secs.saturating_mul(1_000) {
@@ -86,7 +97,7 @@ impl<'a> Watch<'a> {
         if self.last.tasks > u64::from(self.limits.processes) {
             return passed(LimitHit::Processes);
         }
-        if Instant::now() >= self.disk_due && self.disk_is_over() {
+        if disk_is_over || disk_is_full(&self.scratch) {
             return passed(LimitHit::Disk);
         }
         None
@@ -94,15 +105,30 @@ impl<'a> Watch<'a> {
 
     pub fn look_at_tree(&mut self) {
         self.last = tree::usage();
-        self.was_told(self.last.cpu_ms, self.last.memory_bytes);
+        let memory_bytes = self.last.memory_bytes.saturating_add(self.held.memory_bytes);
+        self.was_told(self.last.cpu_ms, memory_bytes);
     }
 
-    fn disk_is_over(&mut self) -> bool {
+    /// Counts what is on the disk and what is held without a name; whether that is too much.
+    fn walk(&mut self) -> bool {
         let started = Instant::now();
-        let over = is_over(&self.scratch, self.limits.disk_bytes, u64::from(self.limits.files));
-        self.disk_due = Instant::now() + (started.elapsed() * DISK_SHARE).max(LONGEST);
-        over
+        let before = std::mem::replace(&mut self.held, held::held(&self.look));
+        // A process is hidden for the moment in which it is started, and never a second time.
+        let hides = before.unseen && self.held.unseen;
+        let room = self.limits.disk_bytes.checked_sub(self.held.disk_bytes);
+        let over =
+            room.is_none_or(|room| is_over(&self.scratch, room, u64::from(self.limits.files)));
+        self.walk_due = Instant::now() + (started.elapsed() * WALK_SHARE).max(LONGEST);
+        over || hides
     }
+}
+
+/// Whether the disk that a scratch directory is on has less left than everybody needs.
+pub fn disk_is_full(scratch: &Path) -> bool {
+    statvfs(scratch).is_ok_and(|disk| {
+        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+        free < DISK_RESERVE_BYTES
+    })
 }
 
 /// Whether a tree takes more than `bytes` on disk or has more than `files` entries. A directory
@@ -140,7 +166,8 @@ mod tests {
     #[test]
     fn looks_more_often_the_less_memory_is_left() {
         let limits = Limits { memory_bytes: 100 << 20, wall_ms: 60_000, ..Limits::default() };
-        let mut watch = Watch::new(limits, Path::new("/nonexistent"), None);
+        let look = Look { ours: Vec::new(), file_bytes: 0, own_network: false };
+        let mut watch = Watch::new(limits, Path::new("/nonexistent"), None, look);
         let far = watch.next_look(Duration::ZERO);
         watch.last.memory_bytes = 99 << 20;
         let near = watch.next_look(Duration::ZERO);
