@@ -15,6 +15,7 @@ mod totals;
 pub mod view;
 mod wallet_facts;
 mod wallet_mirror;
+mod wallet_orders;
 
 pub use command::{Command, Reply};
 pub use effect::{ADAPTERS, Effect, PAYMENTS, WALLET, WalletEffect};

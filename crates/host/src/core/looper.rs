@@ -1,15 +1,14 @@
 //! The loop itself, on its own thread: it alone owns the machine and the store's writer.
 
 use domain::{
-    Body, Delivery, EffectId, Emit, Envelope, ErrorBody, EventData, Machine, Recorded, StreamId,
-    Timestamp, event::Link, machine::Effect,
+    Delivery, EffectId, Emit, Envelope, ErrorBody, Machine, Recorded, StreamId, Timestamp,
 };
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
-use store::{Batch, Head, NewEvent, OutboxRow, Store};
+use store::{Batch, Head, Store};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
@@ -17,7 +16,9 @@ use tokio::{
 
 use super::{
     Answered, Asker, CoreOptions, Effects, Fold, LastEvent, LogHead, Message, Pending, Signer,
-    StartError, outgoing::Outgoing,
+    StartError,
+    chained::{Chained, Linked, chained},
+    outgoing::Outgoing,
 };
 use crate::{clock, faults};
 
@@ -86,21 +87,6 @@ struct Decided<M: Machine> {
     effects: Vec<Pending<M::Effect>>,
     answers: Vec<Answer<M>>,
     last_position: u64,
-}
-
-/// What became of one step's events before any was applied.
-enum Linked<M: Machine> {
-    Whole(Vec<Chained<M>>),
-    /// Why one of them can't be recorded, so that none is.
-    Not(ErrorBody),
-}
-
-/// One event with its place in its stream, its bodies, and its effects as the outbox keeps them.
-struct Chained<M: Machine> {
-    new: NewEvent,
-    recorded: Recorded<M::Event>,
-    bodies: Vec<Body>,
-    effects: Vec<(OutboxRow, M::Effect)>,
 }
 
 impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
@@ -441,41 +427,6 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
         tracing::error!(code = %error.code, message = %error.message, "the event log could not be written; nothing more is done");
         self.failure.send_replace(Some(error));
     }
-}
-
-fn chained<M: Machine>(
-    emit: Emit<M>,
-    before: Head,
-    cause: Option<&EffectId>,
-    at: Timestamp,
-) -> Result<Chained<M>, ErrorBody> {
-    let Emit { stream, event, bodies, effects } = emit;
-    let (seq, prev) = (before.seq + 1, before.hash);
-    let references: Vec<_> = bodies.iter().map(|body| body.reference.clone()).collect();
-    let link = Link { stream: &stream, seq, prev, at, bodies: &references, cause, data: &event };
-    let not_recorded = |what: &str, error: &dyn std::fmt::Display| {
-        let text = format!("{what} cannot be recorded ({error}); nothing of this input was done.");
-        ErrorBody::new("not_recorded", text)
-    };
-    let canonical = link.canonical().map_err(|error| not_recorded(event.type_name(), &error))?;
-    let effects = (0..)
-        .zip(effects)
-        .map(|(index, effect)| {
-            let row = OutboxRow {
-                id: EffectId { stream: stream.clone(), seq, index },
-                adapter: effect.adapter(),
-                class: effect.repeat_class(),
-                json: serde_json::to_string(&effect)
-                    .map_err(|error| not_recorded("an effect", &error))?,
-            };
-            Ok((row, effect))
-        })
-        .collect::<Result<_, ErrorBody>>()?;
-    let new = NewEvent::new(stream.clone(), seq, canonical);
-    let hash = new.hash();
-    let cause = cause.cloned();
-    let recorded = Recorded { stream, seq, at, bodies: references, cause, prev, hash, data: event };
-    Ok(Chained { new, recorded, bodies, effects })
 }
 
 fn load_snapshot<M: Machine>(store: &Store, schema: &'static str) -> Result<(M, u64), StartError> {

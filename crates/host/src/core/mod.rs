@@ -1,5 +1,6 @@
 //! The one mechanism: take a batch, decide, persist in one transaction, then let effects go.
 
+mod chained;
 mod looper;
 mod outgoing;
 
