@@ -70,6 +70,8 @@ pub struct GaveUp {
     pub what: Effect,
     pub tries: u32,
     pub why: String,
+    /// It may have happened all the same, though nobody said so.
+    pub may_be_out: bool,
 }
 
 /// What the executor said.

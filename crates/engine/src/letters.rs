@@ -77,10 +77,10 @@ impl State {
         gave_up: &GaveUp,
         now: Timestamp,
     ) -> EngineStep {
-        let GaveUp { what, tries, why } = gave_up;
+        let GaveUp { what, tries, why, may_be_out } = gave_up;
         let why: String =
             why.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_WHY_CHARS).collect();
-        let step = self.tell_lane(what, &why, now);
+        let step = self.tell_lane(what, &why, *may_be_out, now);
         if !step.emits.is_empty() || !self.still_matters(what) {
             return step;
         }
@@ -95,7 +95,7 @@ impl State {
     }
 
     /// Tells the lane that asked, where its own rules say what follows.
-    fn tell_lane(&self, what: &Effect, why: &str, now: Timestamp) -> EngineStep {
+    fn tell_lane(&self, what: &Effect, why: &str, may_be_out: bool, now: Timestamp) -> EngineStep {
         let reason = why.to_owned();
         match what {
             Effect::Provider(effect) => {
@@ -104,6 +104,7 @@ impl State {
                         request_id: publish.request_id,
                         slot: publish.slot,
                         reason,
+                        may_be_out,
                     },
                     ProviderEffect::MakeInvoice(make) => {
                         ProviderInput::InvoiceFailed { request_id: make.request_id, reason }
@@ -120,7 +121,8 @@ impl State {
             Effect::Buyer(effect) => {
                 let input = match effect {
                     BuyerEffect::PublishRequest(publish) => {
-                        BuyerInput::PublishFailed { request_id: publish.request_id, reason }
+                        let request_id = publish.request_id;
+                        BuyerInput::PublishFailed { request_id, reason, may_be_out }
                     }
                     BuyerEffect::FetchBlob { request_id, .. } => {
                         BuyerInput::BlobFailed { request_id: *request_id, reason }

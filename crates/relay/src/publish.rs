@@ -82,6 +82,12 @@ impl PublishReport {
         !self.accepted.is_empty()
     }
 
+    /// Whether a relay may have the event, whatever it said.
+    pub fn may_be_out(&self) -> bool {
+        let maybe = |rejected: &Rejected| rejected.reason.may_be_out();
+        self.is_published() || !self.pending.is_empty() || self.rejected.iter().any(maybe)
+    }
+
     /// Publishing the same event again later may do better.
     pub fn is_retryable(&self) -> bool {
         self.rejected.iter().any(|rejected| rejected.reason.is_retryable())
@@ -129,6 +135,23 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether the relay may have the event: it was sent, and not plainly refused.
+    pub fn may_be_out(&self) -> bool {
+        match self {
+            Self::Refused { message } => message.starts_with("error:"),
+            Self::NoticeOnly { .. }
+            | Self::TimedOut { .. }
+            | Self::Disconnected { .. }
+            | Self::Removed => true,
+            Self::Restricted { .. }
+            | Self::AuthRequired { .. }
+            | Self::TooLarge { .. }
+            | Self::NotConnected { .. }
+            | Self::Busy
+            | Self::NotAdded => false,
+        }
+    }
+
     /// Whether sending the same event to the same relay later may do better.
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -151,4 +174,37 @@ impl Refusal {
 
 fn after(detail: &Option<String>) -> String {
     detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_may_be_out_unless_every_relay_refused_it_or_never_got_it() {
+        let refused = |message: &str| Refusal::Refused { message: message.to_owned() };
+        let lost = Refusal::Disconnected { detail: "reset".to_owned() };
+        let cases = [
+            (vec![], false),
+            (vec![refused("blocked: not here")], false),
+            (vec![refused("rate-limited: slow down"), Refusal::NotAdded], false),
+            (vec![Refusal::NotConnected { detail: None }, Refusal::Busy], false),
+            (vec![Refusal::TooLarge { bytes: 9, max_bytes: 1 }], false),
+            (vec![refused("error: disk is slow")], true),
+            (vec![refused("blocked: not here"), Refusal::TimedOut { detail: None }], true),
+            (vec![lost], true),
+        ];
+        for (reasons, expected) in cases {
+            let url: Arc<str> = "ws://127.0.0.1:7000".into();
+            let rejected: Vec<_> =
+                reasons.into_iter().map(|reason| Rejected { url: url.clone(), reason }).collect();
+            let report = PublishReport {
+                event_id: EventId::from_byte_array([1; 32]),
+                accepted: Vec::new(),
+                rejected,
+                pending: Vec::new(),
+            };
+            assert_eq!(report.may_be_out(), expected, "{:?}", report.rejected);
+        }
+    }
 }

@@ -133,7 +133,10 @@ pub struct Paid {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BuyFail {
+    /// No relay is known to have the request.
     NotPublished,
+    /// No relay has the request: each refused it, or it never left.
+    NotTaken,
     ProviderError,
     ProviderSilent,
     InvoiceRefused,

@@ -42,6 +42,8 @@ pub enum BuyerInput {
     PublishFailed {
         request_id: RequestId,
         reason: String,
+        /// A relay may have it all the same. False where it never left, or every relay refused it.
+        may_be_out: bool,
     },
     AnswerSeen(Box<SeenAnswer>),
     BlobFetched {

@@ -90,8 +90,8 @@ impl Buyer {
             BuyerInput::RequestPublished { request_id, relays } => {
                 trade::published(plan_ref, *request_id, relays);
             }
-            BuyerInput::PublishFailed { request_id, reason } => {
-                trade::publish_failed(plan_ref, *request_id, reason);
+            BuyerInput::PublishFailed { request_id, reason, may_be_out } => {
+                trade::publish_failed(plan_ref, *request_id, reason, *may_be_out);
             }
             BuyerInput::AnswerSeen(seen) => trade::answer_seen(plan_ref, seen),
             BuyerInput::BlobFetched { request_id, sha256, size_bytes } => {

@@ -36,12 +36,13 @@ fn answers_end(plan: &Plan<'_>, job: &Purchase) -> Timestamp {
     Timestamp::from_secs(job.expires_at_secs).plus_secs(plan.ctx.config.answer_grace_secs)
 }
 
-pub(super) fn publish_failed(plan: &mut Plan<'_>, id: RequestId, reason: &str) {
+pub(super) fn publish_failed(plan: &mut Plan<'_>, id: RequestId, reason: &str, may_be_out: bool) {
     let unseen =
         |job: &Purchase| job.stage == Stage::Submitted && job.spending == Spending::Reserved;
     if plan.job(&id).is_some_and(unseen) {
         let detail = format!("no relay took the request: {reason}");
-        plan.fail(id, BuyFail::NotPublished, &detail, None);
+        let reason = if may_be_out { BuyFail::NotPublished } else { BuyFail::NotTaken };
+        plan.fail(id, reason, &detail, None);
     } else {
         plan.ignore("the request is already out, or over");
     }

@@ -28,11 +28,14 @@ pub use deletion::Deletion;
 pub use feedback::{Feedback, FeedbackTerms, Status};
 pub use relays::{publishable, same_relay};
 pub use request::{Input, InputType, JobRequest, RequestTerms};
-pub use result::{JobResult, Payload, ResultTerms};
+pub use result::{JobResult, Payload, ResultTerms, fits_inline};
 pub use template::{BuildError, Template};
 
 /// The largest event we read or build, as JSON: the default limit of common relays.
 pub const MAX_EVENT_BYTES: usize = 64 * 1024;
+/// The largest content of a result, as a JSON string: with every tag that a result must have it
+/// still is an event of less than [`MAX_EVENT_BYTES`].
+pub const MAX_INLINE_JSON_BYTES: usize = 32 * 1024;
 /// The most tags an event may have.
 pub const MAX_TAGS: usize = 512;
 /// The most values one tag may have.
@@ -74,6 +77,8 @@ pub enum ParseError {
     Missing(&'static str),
     #[error("the tag {tag} is wrong: it must be {must}")]
     Bad { tag: &'static str, must: &'static str },
+    #[error("the event has more than {MAX_EVENT_BYTES} bytes as JSON; send large inputs as a blob")]
+    TooLarge,
     #[error("there are more than {limit} tags {tag}")]
     TooMany { tag: &'static str, limit: usize },
     #[error("the content is wrong: it must be {must}")]

@@ -5,7 +5,7 @@ use nostr::event::Event;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BuildError, MAX_EVENT_BYTES, ParseError, Template,
+    BuildError, MAX_EVENT_BYTES, MAX_INLINE_JSON_BYTES, ParseError, Template,
     feedback::{push_amount, push_request},
     is_request, is_result,
     request::byte_count,
@@ -61,11 +61,18 @@ struct BlobContent<'a> {
     media_type: &'a str,
 }
 
+/// Whether a result can be carried by its event, whatever the request was.
+pub fn fits_inline(content: &str) -> bool {
+    // Quoted and escaped it may be six times as long.
+    content.len() <= MAX_INLINE_JSON_BYTES
+        && serde_json::to_string(content).is_ok_and(|json| json.len() <= MAX_INLINE_JSON_BYTES)
+}
+
 impl ResultTerms {
     /// The result as an event to sign.
     ///
-    /// The `request` tag repeats a whole event: where the result would grow past
-    /// [`MAX_EVENT_BYTES`] by it, it is left out, since `e` names the same event.
+    /// The `request` tag repeats a whole event, and the `i` tags its inputs: where the result would
+    /// grow past [`MAX_EVENT_BYTES`] by them, they are left out, since `e` names the same event.
     pub fn template(&self, created_at_secs: u64) -> Result<Template, BuildError> {
         if !is_request(self.request_kind) {
             return Err(BuildError::NotARequest(self.request_kind));
@@ -82,6 +89,9 @@ impl ResultTerms {
         }
         push_amount(&mut template, self.amount_msat, self.bolt11.as_deref())?;
         self.push_payload(&mut template)?;
+        if template.signed_bytes() > MAX_EVENT_BYTES {
+            template.tags.retain(|tag| tag.first().is_none_or(|name| name != "i"));
+        }
         if let Some(json) = &self.request_json {
             template.tags.insert(0, vec!["request".to_owned(), json.clone()]);
             if template.signed_bytes() > MAX_EVENT_BYTES {

@@ -83,8 +83,8 @@ pub(super) fn decide(
         ProviderInput::Published { request_id, slot, event_id, accepted } => {
             work::published(plan_ref, *request_id, *slot, *event_id, accepted);
         }
-        ProviderInput::PublishFailed { request_id, slot, reason } => {
-            work::publish_failed(plan_ref, *request_id, *slot, reason);
+        ProviderInput::PublishFailed { request_id, slot, reason, may_be_out } => {
+            work::publish_failed(plan_ref, *request_id, *slot, reason, *may_be_out);
         }
         ProviderInput::ReceiptSigned { request_id, receipt } => {
             work::receipt_signed(plan_ref, *request_id, receipt);

@@ -91,6 +91,8 @@ pub enum ProviderInput {
         request_id: RequestId,
         slot: Slot,
         reason: String,
+        /// A relay may have it all the same. False where it never left, or every relay refused it.
+        may_be_out: bool,
     },
     ReceiptSigned {
         request_id: RequestId,
@@ -187,7 +189,10 @@ impl SeenRequest {
             created_at_secs: codec::tags::created_at(event),
             kind: codec::tags::kind(event),
             named: codec::tags::people(event).take(codec::MAX_NAMED).collect(),
-            request: JobRequest::parse(event),
+            request: match raw.bytes.len() {
+                0..=codec::MAX_EVENT_BYTES => JobRequest::parse(event),
+                _ => Err(ParseError::TooLarge),
+            },
             raw,
             relay: crate::types::one_line(relay, codec::relays::MAX_RELAY_URL_BYTES),
             objection: None,

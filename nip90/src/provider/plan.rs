@@ -116,6 +116,16 @@ impl<'a> Plan<'a> {
     /// Ends an accepted job in failure: tells the buyer unless the result already left, and writes
     /// down what we owe.
     pub fn fail(&mut self, id: RequestId, reason: FailReason, detail: &str) {
+        let answered = self.job(&id).is_some_and(|job| job.answered);
+        self.end_failed(id, reason, detail, answered);
+    }
+
+    /// The same where the answer was released and certainly reached nobody: the buyer is told.
+    pub fn fail_unanswered(&mut self, id: RequestId, reason: FailReason, detail: &str) {
+        self.end_failed(id, reason, detail, false);
+    }
+
+    fn end_failed(&mut self, id: RequestId, reason: FailReason, detail: &str, answered: bool) {
         let Some(job) = self.job(&id) else { return };
         let refund = (job.payment == Payment::Paid).then_some(job.paid_msat).flatten();
         let mut detail = match detail {
@@ -131,7 +141,7 @@ impl<'a> Plan<'a> {
         if job.execution == Execution::Running {
             effects.push(ProviderEffect::StopExecution { request_id: id, attempt: job.attempt });
         }
-        let answer_at_secs = (!job.answered).then_some(self.now.as_secs());
+        let answer_at_secs = (!answered).then_some(self.now.as_secs());
         if let Some(at) = answer_at_secs {
             let message = Message::Error { text: detail.clone() };
             effects.push(Self::publish(job, Slot::Answer, at, message));

@@ -5,6 +5,7 @@ mod life;
 mod payment;
 mod random;
 mod refund;
+mod size;
 
 use domain::{
     Body, Envelope, EventHash, EventId, Msat, Network, Receipt, Recorded, RequestId, StreamId,

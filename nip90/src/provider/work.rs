@@ -15,7 +15,11 @@ use super::{
     payment::Payment,
     plan::Plan,
 };
-use crate::{bolt11::Invoice, codec::Deletion, types::ResultRef};
+use crate::{
+    bolt11::Invoice,
+    codec::{self, Deletion},
+    types::ResultRef,
+};
 
 /// How often a job whose outcome a crash hid is begun: its work is a pure function of its input in
 /// a throw-away sandbox, so a second run harms nobody.
@@ -134,6 +138,11 @@ pub(super) fn executed(
         ExecutionOutcome::Inline(body) if std::str::from_utf8(&body.bytes).is_err() => {
             return plan.fail(id, FailReason::Work, "its result is not text");
         }
+        ExecutionOutcome::Inline(body)
+            if !std::str::from_utf8(&body.bytes).is_ok_and(codec::fits_inline) =>
+        {
+            return plan.fail(id, FailReason::Work, "its result is too large for an event");
+        }
         ExecutionOutcome::Inline(body) => {
             let sha256 = Sha256Hash::of(&body.bytes);
             (ResultRef::Event { body: body.reference.clone(), sha256 }, vec![body.clone()])
@@ -168,7 +177,7 @@ pub(super) fn published(
     accepted: &[String],
 ) {
     if accepted.is_empty() {
-        return publish_failed(plan, id, slot, "no relay took it");
+        return publish_failed(plan, id, slot, "no relay took it", true);
     }
     let leaving = |job: &&Job| job.execution == Execution::Executed && job.answered;
     let Some(job) = plan.job(&id).filter(leaving).filter(|_| slot == Slot::Answer) else {
@@ -184,7 +193,13 @@ pub(super) fn published(
     plan.receipt_if_due(id);
 }
 
-pub(super) fn publish_failed(plan: &mut Plan<'_>, id: RequestId, slot: Slot, reason: &str) {
+pub(super) fn publish_failed(
+    plan: &mut Plan<'_>,
+    id: RequestId,
+    slot: Slot,
+    reason: &str,
+    may_be_out: bool,
+) {
     let lost = plan.job(&id).is_some_and(|job| match slot {
         Slot::Answer => job.execution == Execution::Executed && job.answered,
         Slot::PaymentRequired => {
@@ -192,7 +207,9 @@ pub(super) fn publish_failed(plan: &mut Plan<'_>, id: RequestId, slot: Slot, rea
         }
         Slot::Processing => false,
     });
-    if lost {
+    if lost && slot == Slot::Answer && !may_be_out {
+        plan.fail_unanswered(id, FailReason::Undeliverable, reason);
+    } else if lost {
         plan.fail(id, FailReason::Undeliverable, reason);
     } else {
         plan.ignore("nothing follows from this publication");

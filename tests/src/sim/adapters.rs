@@ -407,7 +407,9 @@ const fn not_after(effect: &Effect) -> Option<domain::Timestamp> {
 
 fn gave_up(pending: &Pending) -> Fact {
     let why = "nobody took it".to_owned();
-    let gave_up = Box::new(GaveUp { what: pending.effect.clone(), tries: 5, why });
+    // What a former run of the process did with it, nobody knows.
+    let may_be_out = pending.resumed;
+    let gave_up = Box::new(GaveUp { what: pending.effect.clone(), tries: 5, why, may_be_out });
     Fact::GaveUp { effect: pending.id.clone(), gave_up }
 }
 

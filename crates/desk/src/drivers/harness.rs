@@ -27,8 +27,6 @@ use crate::process::Inner;
 
 /// More than the machine lets run at once, so that stops and checks always find a place.
 const AT_ONCE: usize = 64;
-/// A larger result goes as a blob: events stay well below the relays' 64 KiB.
-const INLINE_BYTES: usize = 24 * 1024;
 
 /// Executions under way, to be stopped on demand.
 type Running = Arc<Mutex<HashMap<(RequestId, u8), CancellationToken>>>;
@@ -203,7 +201,7 @@ async fn deliverable(desk: &Arc<Inner>, output: Output) -> Result<ExecutionOutco
     for attachment in output.attachments {
         blobs::upload(desk, attachment.bytes, &attachment.media_type).await?;
     }
-    if output.payload.len() <= INLINE_BYTES {
+    if std::str::from_utf8(&output.payload).is_ok_and(codec::fits_inline) {
         let body = Body::new(salt()?, output.media_type, output.payload);
         return Ok(ExecutionOutcome::Inline(body));
     }

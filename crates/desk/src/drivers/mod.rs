@@ -54,8 +54,13 @@ async fn wake_on_change(desk: Arc<Inner>) {
 
 /// Says that an effect was not done and is not tried again: its lane hears of it, or the operator.
 async fn give_up(desk: &Inner, effect: EffectId, what: Effect, tries: u32, why: String) {
+    given_up(desk, effect, GaveUp { what, tries, why, may_be_out: true }).await;
+}
+
+async fn given_up(desk: &Inner, effect: EffectId, gave_up: GaveUp) {
+    let GaveUp { tries, why, .. } = &gave_up;
     tracing::warn!(%effect, tries, why, "an effect was given up");
-    let gave_up = Box::new(GaveUp { what, tries, why });
+    let gave_up = Box::new(gave_up);
     let fact = Fact::GaveUp { effect: effect.clone(), gave_up };
     let _stopping = desk.core.deliver(Input::of_effect(effect, fact)).await;
 }

@@ -1,7 +1,7 @@
 //! The relay driver: publishes what was committed, and brings in what relays deliver.
 
 use domain::{ErrorBody, EventId, Timestamp};
-use engine::{Effect, Fact, Input, View, view::ProviderState};
+use engine::{Effect, Fact, GaveUp, Input, View, view::ProviderState};
 use host::Pending;
 use nip90::{
     buyer::{BuyerEffect, BuyerInput, SeenAnswer, effect::PublishRequest},
@@ -19,7 +19,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    backoff::Backoff, blobs, effects, give_up, guests::Guests, harness, not_ours, ordered, sign,
+    backoff::Backoff, blobs, effects, given_up, guests::Guests, harness, not_ours, ordered, sign,
     submit::salt,
 };
 use crate::process::Inner;
@@ -213,18 +213,22 @@ async fn publish(
         }
         _ => return not_ours(&desk, pending).await,
     };
+    // What a former run of this program did with it, nobody knows.
+    let resumed = pending.resumed;
     let signed = built.and_then(|template| sign::sign_template(&desk.vault, &template));
     let outcome = match signed {
         Ok(event) => {
             let targets = targets(&desk, pool.as_ref(), &guests, &pending.effect);
             send(&desk, pool.as_ref(), &event, targets, not_after).await
         }
-        Err(error) => Err(NotSent { tries: 1, why: error.message }),
+        Err(error) => Err(NotSent { tries: 0, why: error.message, may_be_out: false }),
     };
     match outcome {
         Ok(sent) => report(&desk, pending, sent).await,
-        Err(NotSent { tries, why }) => {
-            give_up(&desk, pending.id, pending.effect, tries, why).await;
+        Err(NotSent { tries, why, may_be_out }) => {
+            let may_be_out = may_be_out || resumed;
+            let gave_up = GaveUp { what: pending.effect, tries, why, may_be_out };
+            given_up(&desk, pending.id, gave_up).await;
         }
     }
 }
@@ -251,6 +255,8 @@ type Sent = (EventId, Vec<String>);
 struct NotSent {
     tries: u32,
     why: String,
+    /// A relay may have it all the same.
+    may_be_out: bool,
 }
 
 async fn job_template(desk: &Arc<Inner>, publish: &Publish) -> Result<Template, ErrorBody> {
@@ -310,9 +316,11 @@ async fn send(
     let id = EventId(event.id.to_bytes());
     let started = tokio::time::Instant::now();
     let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
+    let mut may_be_out = false;
     loop {
         if is_too_late(not_after) {
-            return Err(NotSent { tries: backoff.tries(), why: TOO_LATE.to_owned() });
+            let (tries, why) = (backoff.tries(), TOO_LATE.to_owned());
+            return Err(NotSent { tries, why, may_be_out });
         }
         let options = PublishOptions { timeout: PUBLISH_WITHIN, enough: 1 };
         let report = pool.publish(Outgoing::from(event), targets.clone(), options).await;
@@ -320,12 +328,14 @@ async fn send(
             let accepted = report.accepted.iter().map(|relay| relay.url.to_string()).collect();
             return Ok((id, accepted));
         }
+        may_be_out |= report.may_be_out();
         let none_yet = desk.view().relays.is_empty();
         let over = not_after.is_none() && started.elapsed() > GIVE_UP_AFTER;
         if over || !(report.is_retryable() || none_yet) {
             let why: Vec<_> =
                 report.rejected.iter().map(|r| format!("{}: {}", r.url, r.reason)).collect();
-            return Err(NotSent { tries: backoff.tries() + 1, why: why.join("; ") });
+            let (tries, why) = (backoff.tries() + 1, why.join("; "));
+            return Err(NotSent { tries, why, may_be_out });
         }
         tokio::time::sleep(backoff.failed()).await;
     }

@@ -62,7 +62,8 @@ impl Desk {
     }
 
     fn give_up(&mut self, effect: &EffectId, what: Effect) {
-        let gave_up = Box::new(GaveUp { what, tries: 9, why: "no relay\ntook it".into() });
+        let gave_up =
+            Box::new(GaveUp { what, tries: 9, why: "no relay\ntook it".into(), may_be_out: true });
         self.feed(Input::Fact(Fact::GaveUp { effect: effect.clone(), gave_up }));
     }
 
@@ -167,7 +168,7 @@ fn letters_are_bounded() {
     for n in 0..KEPT as u64 + 3 {
         let effect = EffectId { stream: StreamId::named("buy/aa"), seq: n + 1, index: 0 };
         let what = cancellation();
-        let gave_up = Box::new(GaveUp { what, tries: 1, why: "no".into() });
+        let gave_up = Box::new(GaveUp { what, tries: 1, why: "no".into(), may_be_out: true });
         let step = desk.state.decide(&Input::Fact(Fact::GaveUp { effect, gave_up }), NOW);
         for emit in step.emits {
             let Event::Desk(event) = emit.event else { panic!("not the desk's") };

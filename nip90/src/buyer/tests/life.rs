@@ -216,11 +216,27 @@ fn every_waiting_state_times_out() {
     let Some(Reply::Submitted { request_id }) = desk.submit(&draft("c", None), 3).reply else {
         panic!()
     };
-    desk.effects.clear();
-    desk.feed(BuyerInput::PublishFailed { request_id, reason: "blocked".into() });
+    desk.feed(BuyerInput::PublishFailed { request_id, reason: "blocked".into(), may_be_out: true });
     assert_eq!(desk.words(request_id), ("failed", "released"));
-    assert!(matches!(&desk.effects[..], [BuyerEffect::PublishCancel { .. }]));
     assert_eq!(desk.books().held_msat, 0);
+}
+
+#[test]
+fn a_request_that_a_relay_may_have_is_deleted_and_one_that_none_has_is_not() {
+    for may_be_out in [true, false] {
+        let mut desk = Desk::new();
+        let Some(Reply::Submitted { request_id }) = desk.submit(&draft("a", None), 1).reply else {
+            panic!()
+        };
+        desk.effects.clear();
+        let reason = "no".to_owned();
+        desk.feed(BuyerInput::PublishFailed { request_id, reason, may_be_out });
+        assert_eq!(desk.words(request_id), ("failed", "released"));
+        let deletions =
+            desk.effects.iter().filter(|e| matches!(e, BuyerEffect::PublishCancel { .. }));
+        assert_eq!(deletions.count(), usize::from(may_be_out));
+        assert_eq!(desk.effects.len(), usize::from(may_be_out));
+    }
 }
 
 #[test]

@@ -74,7 +74,8 @@ impl Run {
                 BuyerInput::RequestPublished { request_id: self.ids[*n]?, relays: Vec::new() }
             }
             Action::Published(n, false) => {
-                BuyerInput::PublishFailed { request_id: self.ids[*n]?, reason: "no".into() }
+                let (request_id, may_be_out) = (self.ids[*n]?, n % 2 == 0);
+                BuyerInput::PublishFailed { request_id, reason: "no".into(), may_be_out }
             }
             Action::Invoice(n, by, price, seed) => {
                 let pay = pay_terms(*price, *seed);

@@ -133,7 +133,8 @@ impl Run {
                     ProviderInput::Published { request_id: id(*n), slot, event_id, accepted }
                 } else {
                     let reason = "rejected".to_owned();
-                    ProviderInput::PublishFailed { request_id: id(*n), slot, reason }
+                    let (request_id, may_be_out) = (id(*n), true);
+                    ProviderInput::PublishFailed { request_id, slot, reason, may_be_out }
                 }
             }
             Action::Accept(n) => ProviderInput::JobAccept { request_id: id(*n) },
