@@ -133,8 +133,9 @@ pub struct Publish {
     /// Where the request was seen.
     pub hint: String,
     pub extra_relays: Vec<String>,
-    /// The request event.
-    pub request: BodyRef,
+    /// The request event, where it was kept: a result needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<BodyRef>,
     pub message: Message,
     /// No try begins at this time or later, also not after a restart: from then on the job may
     /// have failed, and a result that is published all the same would be work given away.
@@ -147,9 +148,9 @@ impl Publish {
     pub fn needs(&self) -> (Option<&BodyRef>, Option<&BodyRef>) {
         match &self.message {
             Message::Result { result: ResultRef::Event { body, .. }, .. } => {
-                (Some(&self.request), Some(body))
+                (self.request.as_ref(), Some(body))
             }
-            Message::Result { result: ResultRef::Blob(_), .. } => (Some(&self.request), None),
+            Message::Result { result: ResultRef::Blob(_), .. } => (self.request.as_ref(), None),
             _ => (None, None),
         }
     }

@@ -87,7 +87,8 @@ pub struct Swept {
     pub before_secs: u64,
 }
 
-/// A request was verified and recorded; its event is the body.
+/// A request was verified and recorded; its event is the body, unless it is refused at once: what
+/// strangers send for nothing is not kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Received {
     pub kind: u16,
@@ -98,7 +99,8 @@ pub struct Received {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bid_msat: Option<Msat>,
     pub risk: DemandRisk,
-    pub request: BodyRef,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<BodyRef>,
     /// Where it was seen first.
     pub seen_at: String,
     /// Where the buyer also wants answers, as far as we publish there.
@@ -256,7 +258,8 @@ pub struct LateFor {
     pub author: Pubkey,
     pub created_at_secs: u64,
     pub price_msat: Msat,
-    pub request: BodyRef,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<BodyRef>,
 }
 
 /// The wallet is asked to pay what we owe to exactly this invoice of the buyer.

@@ -24,12 +24,12 @@ pub(super) fn request_seen(plan: &mut Plan<'_>, seen: &SeenRequest) {
     }
     match gates::admit(plan.provider, plan.ctx, seen, plan.now) {
         Verdict::Accept => {
-            receive(plan, seen, false);
+            receive(plan, seen, Keep::Promised);
             accept(plan, seen.id);
         }
-        Verdict::Ask => receive(plan, seen, true),
+        Verdict::Ask => receive(plan, seen, Keep::UntilAnswered),
         Verdict::Refuse(refusal) if refusal.say && may_say(plan) => {
-            receive(plan, seen, false);
+            receive(plan, seen, Keep::Not);
             refuse(plan, seen.id, refusal.gate, &refusal.reason);
         }
         Verdict::Refuse(refusal) => plan.ignore(refusal.reason),
@@ -43,7 +43,17 @@ fn may_say(plan: &Plan<'_>) -> bool {
     recent < plan.ctx.config.max_refusals_per_minute
 }
 
-fn receive(plan: &mut Plan<'_>, seen: &SeenRequest, ask: bool) {
+/// Whether a request's event is kept, and why.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    /// It is refused: a stranger would fill the disk for nothing.
+    Not,
+    /// The operator is asked.
+    UntilAnswered,
+    Promised,
+}
+
+fn receive(plan: &mut Plan<'_>, seen: &SeenRequest, keep: Keep) {
     let terms = seen.request.as_ref().ok().map(|request| &request.terms);
     let expires_at_secs = terms.and_then(|terms| terms.expires_at_secs);
     let named = terms.map(|terms| terms.relays.as_slice()).unwrap_or_default();
@@ -55,15 +65,16 @@ fn receive(plan: &mut Plan<'_>, seen: &SeenRequest, ask: bool) {
         expires_at_secs,
         bid_msat: terms.and_then(|terms| terms.bid_msat),
         risk: gates::risk(plan.ctx, seen),
-        request: seen.raw.reference.clone(),
+        request: (keep != Keep::Not).then(|| seen.raw.reference.clone()),
         seen_at: seen.relay.clone(),
         relays: publishable(named, plan.ctx.own_relays, plan.ctx.allows_loopback()),
-        ask_until: ask.then(|| match expires_at_secs {
+        ask_until: (keep == Keep::UntilAnswered).then(|| match expires_at_secs {
             Some(secs) => ask_until.min(domain::Timestamp::from_secs(secs)),
             None => ask_until,
         }),
     };
-    plan.record(seen.id, event, vec![seen.raw.clone()], Vec::new());
+    let bodies = (keep != Keep::Not).then(|| seen.raw.clone()).into_iter().collect();
+    plan.record(seen.id, event, bodies, Vec::new());
 }
 
 /// Promises the job: asks the wallet for its invoice where the buyer pays first.

@@ -49,7 +49,8 @@ pub struct Job {
     pub expires_at_secs: Option<u64>,
     pub bid_msat: Option<Msat>,
     pub risk: DemandRisk,
-    pub request: BodyRef,
+    /// Its event; none of a request that was refused at once.
+    pub request: Option<BodyRef>,
     pub seen_at: String,
     pub relays: Vec<String>,
 

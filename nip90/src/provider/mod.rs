@@ -51,6 +51,9 @@ const KEEP_CLOSED: usize = 256;
 const MAX_SEEN: usize = 100_000;
 /// Payment hashes that are remembered after their invoice expired, for money that comes late.
 const KEEP_HASH_SECS: u64 = 7 * 24 * 3_600;
+/// Invoices that are remembered; beyond it the one that expired first is forgotten. Those that can
+/// still be paid are far fewer: an open job has one, and the wallet bounds them itself.
+const MAX_AWAITED: usize = 20_000;
 /// Refusals that are remembered to bound how many are sent.
 const KEEP_REFUSED: usize = 1_024;
 
@@ -171,6 +174,12 @@ impl Provider {
                     };
                     let awaited = AwaitedPayment { request_id: id, keep_until, job };
                     self.by_hash.insert(invoiced.payment_hash, awaited);
+                    if self.by_hash.len() > MAX_AWAITED {
+                        let first = self.by_hash.iter().min_by_key(|(_, of)| of.keep_until);
+                        if let Some(hash) = first.map(|(hash, _)| *hash) {
+                            self.by_hash.remove(&hash);
+                        }
+                    }
                 }
             }
             ProviderEvent::Refunding(refunding) => {

@@ -165,6 +165,9 @@ impl<'a> Plan<'a> {
         let Some(backend) = self.ctx.backends.get(&job.kind) else {
             return self.fail(id, FailReason::Work, "nothing here can execute it any more");
         };
+        let Some(request) = job.request.clone() else {
+            return self.fail(id, FailReason::Work, "its request was not kept");
+        };
         let stop_at = self.now.plus_secs(backend.deadline_secs);
         let mut effects = Vec::new();
         if attempt == 1 && backend.estimate_ms > self.ctx.config.quick_ms {
@@ -175,7 +178,7 @@ impl<'a> Plan<'a> {
             request_id: id,
             attempt,
             kind: job.kind,
-            request: job.request.clone(),
+            request,
             stop_at,
         }));
         let end_by = stop_at.plus_secs(self.ctx.config.stop_grace_secs);

@@ -128,10 +128,10 @@ impl Mutant {
 fn early_work(state: &State, accepted: &Emit<State>, before: &[Emit<State>]) -> Option<Effect> {
     let request_id = request_of(&accepted.stream)?;
     let received = before.iter().find_map(|emit| match &emit.event {
-        Event::Provider(ProviderEvent::Received(received)) => Some(received.request.clone()),
+        Event::Provider(ProviderEvent::Received(received)) => received.request.clone(),
         _ => None,
     });
-    let known = || state.provider.job(&request_id).map(|job| job.request.clone());
+    let known = || state.provider.job(&request_id)?.request.clone();
     Some(Effect::Provider(ProviderEffect::Execute(Execute {
         request_id,
         attempt: 1,

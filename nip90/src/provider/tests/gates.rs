@@ -313,3 +313,51 @@ fn forgetting_old_ids_never_makes_one_job_twice() {
     desk.provider.jobs.clear();
     passes_over(&mut desk, &seen, "older");
 }
+
+#[test]
+fn what_is_refused_at_once_is_not_kept_and_its_buyer_still_hears_why() {
+    let mut desk = Desk::online(500, PaymentPolicy::Before);
+    let seen = request(&RequestTerms { bid_msat: Some(msat(1)), ..terms() });
+    let decision = desk.seen(&seen);
+    assert_eq!(desk.words(seen.id()), ("refused", "none"));
+    assert!(decision.emits.iter().all(|emit| emit.bodies.is_empty()));
+    assert_eq!(desk.job(seen.id()).request, None);
+    let effects = desk.take();
+    let publish = published(&effects)[0];
+    assert_eq!(publish.needs(), (None, None));
+    assert!(publish.template(None, None).is_ok());
+    // What is promised, or may be, is kept: it is needed for the work and for the result.
+    let mut desk = Desk::online(500, PaymentPolicy::Before);
+    let seen = request(&terms());
+    assert_eq!(desk.seen(&seen).emits[0].bodies.len(), 1);
+    let open = request(&RequestTerms { providers: Vec::new(), ..terms() });
+    assert_eq!(desk.seen(&open).emits[0].bodies.len(), 1);
+}
+
+#[test]
+fn invoices_that_expired_longest_ago_are_forgotten_first_and_only_beyond_the_bound() {
+    let mut desk = Desk::online(500, PaymentPolicy::Before);
+    let first = request(&terms());
+    desk.seen(&first);
+    let paid_late = desk.make_invoice(first.id(), 7);
+    let mine = desk.provider.by_hash[&paid_late.payment_hash].clone();
+    let older = |n: usize| AwaitedPayment {
+        keep_until: mine.keep_until.minus_secs(10_000 + n as u64),
+        ..mine.clone()
+    };
+    for n in 1..MAX_AWAITED {
+        let mut hash = [0; 32];
+        hash[..8].copy_from_slice(&n.to_be_bytes());
+        desk.provider.by_hash.insert(PaymentHash(hash), older(n));
+    }
+    assert_eq!(desk.provider.by_hash.len(), MAX_AWAITED);
+    let second = request(&RequestTerms { unique: Some("2".into()), ..terms() });
+    desk.seen(&second);
+    let paid = desk.make_invoice(second.id(), 8);
+    let awaited = &desk.provider.by_hash;
+    assert_eq!(awaited.len(), MAX_AWAITED);
+    assert!(awaited.contains_key(&paid.payment_hash));
+    assert!(awaited.contains_key(&paid_late.payment_hash));
+    let oldest = awaited.values().map(|of| of.keep_until).min().unwrap();
+    assert_eq!(oldest, older(MAX_AWAITED - 2).keep_until, "one went: the oldest");
+}
