@@ -84,6 +84,7 @@ async fn nothing_of_the_operator_can_be_read_or_changed() {
     let file = secret.path().join("seed");
     fs::write(&file, "abandon abandon").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+    let before = fs::metadata(&file).unwrap();
     for sandbox in sandboxes().await {
         let file = file.display();
         let me = std::process::id();
@@ -93,6 +94,12 @@ async fn nothing_of_the_operator_can_be_read_or_changed() {
             format!("rm {file}"),
             format!("ln {file} here && cat here"),
             format!("ln -s {file} here && cat here"),
+            format!("chmod 0 {file}"),
+            format!("chmod 0 {}", secret.path().display()),
+            format!("touch -d 2001-01-01 {file}"),
+            format!("python3 -c 'import os; os.utime(\"{file}\", (1, 1))'"),
+            format!("python3 -c 'import os; os.setxattr(\"{file}\", \"user.x\", b\"x\")'"),
+            format!("chgrp $(id -g) {file}"),
             "cat /etc/shadow".into(),
             "ls /root".into(),
             "ls /home".into(),
@@ -117,6 +124,9 @@ async fn nothing_of_the_operator_can_be_read_or_changed() {
         }
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), "abandon abandon");
+    let now = fs::metadata(&file).unwrap();
+    assert_eq!((now.mode(), now.mtime()), (before.mode(), before.mtime()));
+    assert_eq!(fs::metadata(secret.path()).unwrap().mode() & 0o777, 0o755);
 }
 
 #[tokio::test]

@@ -75,7 +75,8 @@ fn confine_to(order: &InnerOrder) -> Result<File, String> {
         }
         None => Backend::Bubblewrap,
     };
-    seccomp::confine(backend, order.network).map_err(|error| format!("seccomp: {error}"))?;
+    seccomp::confine(backend, order.network, order.shares_user)
+        .map_err(|error| format!("seccomp: {error}"))?;
     Ok(stdin)
 }
 

@@ -59,7 +59,8 @@ impl Sandbox {
                 Ok(bwrap) => {
                     let hint = tried.first().map(|_| {
                         "Work runs under Landlock. Bubblewrap (`apt install bubblewrap`) \
-                         separates it further, where this system lets it make namespaces."
+                         separates it further, where this system lets it make namespaces, and \
+                         lets it set the modes of its own files (`chmod`)."
                             .to_owned()
                     });
                     let name = backend.name().to_owned();
@@ -165,6 +166,7 @@ fn order(
         network: spec.network,
         limits: spec.limits,
         nproc: 0,
+        shares_user: true,
         work,
         tmp,
         landlock,

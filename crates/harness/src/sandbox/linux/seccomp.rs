@@ -67,10 +67,56 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_memfd_create,
     libc::SYS_memfd_secret,
     libc::SYS_shmget,
+    libc::SYS_shmat,
+    libc::SYS_shmctl,
     libc::SYS_msgget,
+    libc::SYS_msgsnd,
+    libc::SYS_msgrcv,
+    libc::SYS_msgctl,
     libc::SYS_semget,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_semctl,
     libc::SYS_mq_open,
+    libc::SYS_mq_unlink,
 ];
+
+/// What Landlock does not restrict (landlock(7)): files that may be written by anybody can be changed
+/// so, wherever they lie. By descriptor it stays possible, and no descriptor leads outside.
+const ATTRIBUTES_BY_PATH: &[libc::c_long] = &[
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    SYS_SETXATTRAT,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    SYS_REMOVEXATTRAT,
+    SYS_FILE_SETATTR,
+];
+
+/// The same of a user's own files.
+const OWN_BY_PATH: &[libc::c_long] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chmod,
+    libc::SYS_fchmodat,
+    libc::SYS_fchmodat2,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_chown,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_lchown,
+    libc::SYS_fchownat,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_utime,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_utimes,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_futimesat,
+    libc::SYS_inotify_add_watch,
+];
+
+// Linux 6.13; the same on every architecture.
+const SYS_SETXATTRAT: libc::c_long = 463;
+const SYS_REMOVEXATTRAT: libc::c_long = 466;
+const SYS_FILE_SETATTR: libc::c_long = 469; // Linux 6.17
 
 /// Calls that may act on oneself only: the argument that names a process must be zero.
 const ONESELF_ONLY: &[(libc::c_long, u8)] = &[
@@ -92,10 +138,14 @@ const NEW_NAMESPACES: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWNET) as u32 as u64;
 
 /// Confines this thread and all that it starts, for good (it also sets no_new_privs).
-pub fn confine(backend: Backend, network: Network) -> Result<(), seccompiler::Error> {
+pub fn confine(
+    backend: Backend,
+    network: Network,
+    shares_user: bool,
+) -> Result<(), seccompiler::Error> {
     seccompiler::apply_filter(&refuse_quietly()?)?;
     seccompiler::apply_filter(&ignore()?)?;
-    seccompiler::apply_filter(&deny(backend, network)?)
+    seccompiler::apply_filter(&deny(backend, network, shares_user)?)
 }
 
 /// A call that programs probe for and can do without: they hear that it does not exist. `clone3`
@@ -114,9 +164,21 @@ fn ignore() -> Result<BpfProgram, seccompiler::Error> {
     compile(BTreeMap::from([(libc::SYS_setsockopt, rules?)]), 0)
 }
 
-fn deny(backend: Backend, network: Network) -> Result<BpfProgram, seccompiler::Error> {
+fn deny(
+    backend: Backend,
+    network: Network,
+    shares_user: bool,
+) -> Result<BpfProgram, seccompiler::Error> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         DENIED.iter().map(|call| (*call, vec![])).collect();
+    if backend == Backend::Landlock {
+        rules.extend(ATTRIBUTES_BY_PATH.iter().map(|call| (*call, vec![])));
+    }
+    if shares_user {
+        rules.extend(OWN_BY_PATH.iter().map(|call| (*call, vec![])));
+        // Without a path it acts on an open file.
+        rules.insert(libc::SYS_utimensat, vec![when(&[(1, Op::Ne, 0)])?]);
+    }
     for (call, argument) in ONESELF_ONLY {
         rules.insert(*call, vec![when(&[(*argument, Op::Ne, 0)])?]);
     }
@@ -207,8 +269,10 @@ mod tests {
     fn every_combination_compiles_and_stays_below_the_kernels_limit() {
         for backend in [Backend::Bubblewrap, Backend::Landlock] {
             for network in [Network::None, Network::Host] {
-                let program = deny(backend, network).unwrap();
-                assert!((100..4_096).contains(&program.len()), "{}", program.len());
+                for shares_user in [false, true] {
+                    let program = deny(backend, network, shares_user).unwrap();
+                    assert!((100..4_096).contains(&program.len()), "{}", program.len());
+                }
             }
         }
         assert!(!refuse_quietly().unwrap().is_empty() && !ignore().unwrap().is_empty());

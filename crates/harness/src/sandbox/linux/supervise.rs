@@ -61,6 +61,7 @@ fn supervise(host: &UnixStream, mut order: Order) -> Result<Report, String> {
     prctl::set_child_subreaper(true).map_err(fault("watching over the run"))?;
     prctl::set_dumpable(false).map_err(fault("hiding from the run"))?;
     let run_as = if geteuid().is_root() { Some(identity::for_root()?) } else { None };
+    order.inner.shares_user = false;
     order.inner.nproc = u64::from(order.inner.limits.processes) + 16;
     if order.backend == Backend::Landlock {
         let scoped = confine::landlock_scopes_signals();
@@ -69,7 +70,8 @@ fn supervise(host: &UnixStream, mut order: Order) -> Result<Report, String> {
                         of the same user (Linux 6.12 can)"
                 .into());
         }
-        if !run_as.is_some_and(|identity| identity.unique) {
+        order.inner.shares_user = !run_as.is_some_and(|identity| identity.unique);
+        if order.inner.shares_user {
             // The kernel counts all of a user's tasks, those of runs beside this one too: only a
             // backstop between two looks at the tree.
             let user = run_as.map_or(geteuid().as_raw(), |identity| identity.id);

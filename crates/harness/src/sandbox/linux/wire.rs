@@ -55,6 +55,8 @@ pub struct InnerOrder {
     pub limits: Limits,
     /// `RLIMIT_NPROC`; the supervisor fills it in.
     pub nproc: u64,
+    /// Nothing but Landlock keeps it from files of the same user; the supervisor fills it in.
+    pub shares_user: bool,
     pub work: PathBuf,
     pub tmp: PathBuf,
     /// Restrict the file system by Landlock: paths to read, paths to write.
