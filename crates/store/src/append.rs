@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use crate::{
     bodies, bulk, chain,
     error::AppendError,
-    rows::{Batch, Committed, Head, NewEvent, Retry},
+    rows::{Batch, Committed, Head, NewEvent},
     store::{Store, Tip, bytes32, class_number, find_tip, unsigned},
 };
 
@@ -189,17 +189,6 @@ impl Stage<'_> {
             statement.raw_bind_parameter(at + 2, class_number(row.class))?;
             statement.raw_bind_parameter(at + 3, row.json.as_str())
         })?;
-        if !batch.retries.is_empty() {
-            let mut retry = connection.prepare_cached(
-                "UPDATE outbox SET attempts = attempts + 1, next_try = ?2, dead = ?3, why = ?4
-                 WHERE id = ?1",
-            )?;
-            for Retry { id, next_try, dead, why } in &batch.retries {
-                if let Some(row) = self.row_of(id)? {
-                    retry.execute(params![row, signed(next_try.0)?, dead, why])?;
-                }
-            }
-        }
         if !batch.acknowledged.is_empty() {
             let mut delete = connection.prepare_cached("DELETE FROM outbox WHERE id = ?1")?;
             for id in &batch.acknowledged {

@@ -27,13 +27,10 @@ pub use copy::copy_database;
 pub use error::{AppendError, OpenError, ReadError, StorageError};
 pub use kv::{KeyValues, KvKey};
 pub use reader::{
-    Counts, EventDetail, EventQuery, EventRow, KeptRow, Order, Page, Reader, ViewPosition,
-    ViewQuery,
+    EventDetail, EventQuery, EventRow, KeptRow, Order, Page, Reader, ViewPosition, ViewQuery,
 };
 pub use recent::RecentBodies;
-pub use rows::{
-    Batch, Committed, CursorUpdate, Head, NewEvent, OutboxEntry, OutboxRow, Retry, ViewRow,
-};
+pub use rows::{Batch, Committed, CursorUpdate, Head, NewEvent, OutboxEntry, OutboxRow, ViewRow};
 pub use sealed::SealedFiles;
 pub use snapshots::Snapshot;
 pub use store::{OpenOptions, Store};

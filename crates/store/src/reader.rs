@@ -103,15 +103,6 @@ pub struct EventDetail {
     pub pending: Vec<OutboxEntry>,
 }
 
-/// How much there is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub events: u64,
-    pub streams: u64,
-    pub effects_waiting: u64,
-    pub effects_given_up: u64,
-}
-
 /// Rows, and where the next page begins, if there may be more.
 #[derive(Clone, Debug)]
 pub struct Page<T, F> {
@@ -221,29 +212,6 @@ impl Reader {
             [signed(position)?],
         )?;
         Ok(Some(EventDetail { event, pending }))
-    }
-
-    /// Effects that are waiting, or those that were given up, in the order of their events.
-    pub fn outbox(&self, dead: bool, limit: u32) -> Result<Vec<OutboxEntry>, ReadError> {
-        let rest = "WHERE outbox.dead = ?1 ORDER BY outbox.id LIMIT ?2";
-        outbox(&self.connection, rest, params![dead, limit])
-    }
-
-    pub fn counts(&self) -> Result<Counts, ReadError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT (SELECT coalesce(max(position), 0) FROM events),
-                    (SELECT coalesce(max(id), 0) FROM streams),
-                    (SELECT count(*) FROM outbox WHERE dead = 0),
-                    (SELECT count(*) FROM outbox WHERE dead = 1)",
-        )?;
-        Ok(statement.query_row([], |row| {
-            Ok(Counts {
-                events: unsigned(row, 0)?,
-                streams: unsigned(row, 1)?,
-                effects_waiting: unsigned(row, 2)?,
-                effects_given_up: unsigned(row, 3)?,
-            })
-        })?)
     }
 
     /// A body by its reference; `None` where it was forgotten, or where this reader has no key.

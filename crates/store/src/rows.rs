@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{Body, EffectId, EventHash, RepeatClass, StreamId, Timestamp};
+use domain::{Body, EffectId, EventHash, RepeatClass, StreamId};
 
 /// One event as it is recorded. Its canonical bytes name the same stream and seq, and as `prev` the
 /// hash of the stream's head.
@@ -49,8 +49,6 @@ pub struct Batch {
     pub outbox: Vec<OutboxRow>,
     /// Effects that leave the outbox. One that is not there is no error: it was acknowledged before.
     pub acknowledged: Vec<EffectId>,
-    /// Effects that were tried in vain.
-    pub retries: Vec<Retry>,
     /// Rows of views, put or replaced by (table, key).
     pub view_rows: Vec<ViewRow>,
     pub cursors: Vec<CursorUpdate>,
@@ -62,7 +60,6 @@ impl Batch {
         self.events.is_empty()
             && self.bodies.is_empty()
             && self.outbox.is_empty()
-            && self.retries.is_empty()
             && self.view_rows.is_empty()
             && self.cursors.is_empty()
     }
@@ -80,18 +77,6 @@ pub struct OutboxRow {
     pub class: RepeatClass,
     /// The effect, as its own JSON.
     pub json: String,
-}
-
-/// An effect that was tried and is not acknowledged yet.
-#[derive(Clone, Debug)]
-pub struct Retry {
-    pub id: EffectId,
-    /// Not to be tried again before this.
-    pub next_try: Timestamp,
-    /// Given up: stays for people to see, is not handed to adapters again.
-    pub dead: bool,
-    /// Why it failed, for people. Never a secret.
-    pub why: String,
 }
 
 /// A row of a view that is too large to hold in memory. Views are folds: rebuilding drops them all.
@@ -147,10 +132,4 @@ pub struct OutboxEntry {
     pub adapter: String,
     pub class: RepeatClass,
     pub json: String,
-    /// How often it was tried in vain.
-    pub attempts: u32,
-    pub next_try: Timestamp,
-    pub dead: bool,
-    /// Why the last try failed.
-    pub why: String,
 }

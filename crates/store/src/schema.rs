@@ -39,11 +39,7 @@ CREATE TABLE outbox (
     id       INTEGER PRIMARY KEY,
     adapter  TEXT NOT NULL,
     class    INTEGER NOT NULL,
-    json     TEXT NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    next_try INTEGER NOT NULL DEFAULT 0,
-    dead     INTEGER NOT NULL DEFAULT 0,
-    why      TEXT NOT NULL DEFAULT ''
+    json     TEXT NOT NULL
 ) STRICT;
 -- sealed = nonce, then salt and bytes encrypted; NULL where it is a file, or forgotten.
 CREATE TABLE bodies (

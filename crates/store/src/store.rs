@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{EffectId, EventHash, RepeatClass, Sha256Hash, StreamId, Timestamp, merkle::Frontier};
+use domain::{EffectId, EventHash, RepeatClass, Sha256Hash, StreamId, merkle::Frontier};
 use rusqlite::{Connection, OptionalExtension, Row, config::DbConfig};
 use zeroize::Zeroizing;
 
@@ -204,9 +204,9 @@ impl Store {
         Ok(names)
     }
 
-    /// Every effect that is not acknowledged and not given up, in the order of their events.
+    /// Every effect that is not acknowledged, in the order of their events.
     pub fn outbox_pending(&self) -> Result<Vec<OutboxEntry>, ReadError> {
-        outbox(&self.connection, "WHERE outbox.dead = 0 ORDER BY outbox.id", [])
+        outbox(&self.connection, "ORDER BY outbox.id", [])
     }
 
     /// A cursor that was set with a batch.
@@ -286,8 +286,7 @@ pub(crate) fn outbox(
     parameters: impl rusqlite::Params,
 ) -> Result<Vec<OutboxEntry>, ReadError> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT outbox.id, streams.name, events.seq, outbox.adapter, outbox.class, outbox.json,
-                outbox.attempts, outbox.next_try, outbox.dead, outbox.why
+        "SELECT outbox.id, streams.name, events.seq, outbox.adapter, outbox.class, outbox.json
          FROM outbox JOIN events ON events.position = outbox.id >> 16
                      JOIN streams ON streams.id = events.stream_id {rest}"
     ))?;
@@ -307,10 +306,6 @@ pub(crate) fn outbox(
             class: class_of(class)
                 .ok_or_else(|| ReadError::BadRow(format!("repeat class {class}")))?,
             json: row.get(5)?,
-            attempts: row.get(6)?,
-            next_try: Timestamp(unsigned(row, 7)?),
-            dead: row.get(8)?,
-            why: row.get(9)?,
         });
     }
     Ok(entries)

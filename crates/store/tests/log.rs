@@ -7,8 +7,8 @@ mod common;
 use common::*;
 use domain::{Body, EventHash, Timestamp};
 use store::{
-    AppendError, Batch, CursorUpdate, EventQuery, Head, OpenError, OpenOptions, Order, Retry,
-    Store, ViewQuery, ViewRow,
+    AppendError, Batch, CursorUpdate, EventQuery, Head, OpenError, OpenOptions, Order, Store,
+    ViewQuery, ViewRow,
 };
 
 #[test]
@@ -112,7 +112,7 @@ fn refuses_gaps_and_broken_chains() {
 }
 
 #[test]
-fn effects_are_retried_given_up_and_acknowledged() {
+fn an_effect_comes_with_its_event_and_leaves_by_acknowledgement() {
     let home = tempfile::tempdir().unwrap();
     let mut store = open(&home.path().join("log.db"));
     let events = events(&stream("job/a"), Head::EMPTY, 2);
@@ -120,23 +120,13 @@ fn effects_are_retried_given_up_and_acknowledged() {
     let orphan = Batch { outbox: outbox.clone(), ..Batch::default() };
     assert!(matches!(store.append(&orphan), Err(AppendError::EffectWithoutEvent(_))));
     store.append(&Batch { events, outbox: outbox.clone(), ..Batch::default() }).unwrap();
-    let retry = |row: usize, dead| Retry {
-        id: outbox[row].id.clone(),
-        next_try: Timestamp(42),
-        dead,
-        why: "no relay answered".into(),
-    };
-    store
-        .append(&Batch { retries: vec![retry(0, false), retry(1, true)], ..Batch::default() })
-        .unwrap();
-    let pending = store.outbox_pending().unwrap();
-    let ids: Vec<_> = pending.iter().map(|entry| &entry.id).collect();
-    assert_eq!(ids, [&outbox[0].id, &outbox[2].id], "what was given up is not handed out");
-    assert_eq!((pending[0].attempts, pending[0].next_try), (1, Timestamp(42)));
-    assert_eq!(pending[0].why, "no relay answered");
     let detail = store.reader().unwrap().event(1).unwrap().unwrap();
     assert_eq!(detail.pending.len(), 2);
-    assert!(detail.pending[1].dead);
+    let acknowledged = vec![outbox[1].id.clone()];
+    store.append(&Batch { acknowledged, ..Batch::default() }).unwrap();
+    let pending = store.outbox_pending().unwrap();
+    let ids: Vec<_> = pending.iter().map(|entry| &entry.id).collect();
+    assert_eq!(ids, [&outbox[0].id, &outbox[2].id]);
 }
 
 #[test]

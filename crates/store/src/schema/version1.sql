@@ -34,13 +34,9 @@ CREATE TABLE outbox (
     id       INTEGER PRIMARY KEY,
     adapter  TEXT NOT NULL,
     class    INTEGER NOT NULL,
-    json     TEXT NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    next_try INTEGER NOT NULL DEFAULT 0,
-    dead     INTEGER NOT NULL DEFAULT 0,
-    why      TEXT NOT NULL DEFAULT ''
+    json     TEXT NOT NULL
 ) STRICT;
-INSERT INTO "outbox" VALUES(196608,'relay',0,'{"publish":1}',0,0,0,'');
+INSERT INTO "outbox" VALUES(196608,'relay',0,'{"publish":1}');
 CREATE TABLE snapshots (
     position   INTEGER PRIMARY KEY,
     event_hash BLOB NOT NULL,
