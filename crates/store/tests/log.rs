@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use domain::{Body, EventHash, Timestamp};
+use domain::{Body, EventHash};
 use store::{
     AppendError, Batch, CursorUpdate, EventQuery, Head, OpenError, OpenOptions, Order, Store,
     ViewQuery, ViewRow,

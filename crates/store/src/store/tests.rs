@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{AppendError, Batch, NewEvent, StorageError};
-use domain::Body;
+use domain::{Body, Timestamp};
 
 domain::events! {
     pub enum Said { "test.said" 1 => Text(Text); }
