@@ -223,6 +223,41 @@ async fn a_buyer_catches_a_result_that_was_changed_or_answers_something_else() {
 }
 
 #[tokio::test]
+async fn a_buyer_fetches_only_what_was_asked_for_and_no_more_than_a_job_may_return() {
+    let context = context().await;
+    let attached = |number: u16, request: &Request, output: &Output| {
+        kinds::find(number).unwrap().attached(request, &context.caps, &output.payload)
+    };
+    let work = script("head -c 9000 /dev/zero > a; head -c 9001 /dev/zero > b");
+    let asked = request(vec![work], &[("return", "a"), ("return", "b")]);
+    let output = done(&context, 5930, &asked).await;
+    let sizes: Vec<_> = attached(5930, &asked, &output).unwrap();
+    assert_eq!(sizes.iter().map(|named| named.size_bytes).collect::<Vec<_>>(), [9_000, 9_001]);
+    let room = context.caps.return_bytes;
+    for (pointer, value) in [
+        ("/returned/0/path", Value::from("c")),
+        ("/returned/1/path", "a".into()),
+        ("/returned/0/size", room.into()),
+        ("/returned/0/size", u64::MAX.into()),
+    ] {
+        let changed = tampered(&output, pointer, value);
+        assert!(attached(5930, &asked, &changed).is_err(), "{pointer}");
+    }
+    let mut many = json(&output);
+    let one = many["returned"][0].clone();
+    many["returned"].as_array_mut().unwrap().extend(vec![one; 1_000]);
+    let many = Output { payload: many.to_string().into_bytes(), ..output };
+    assert!(attached(5930, &asked, &many).is_err());
+    let asked = request(vec![blob(project().archive, snapshot::MEDIA_TYPE)], &[]);
+    let output = done(&context, 5931, &asked).await;
+    assert_eq!(attached(5931, &asked, &output).unwrap().len(), 1);
+    let changed = tampered(&output, "/index/size", (1_u64 << 30).into());
+    assert!(attached(5931, &asked, &changed).is_err());
+    let garbage = Output { payload: b"garbage".to_vec(), ..output };
+    assert_eq!(attached(5931, &asked, &garbage), Ok(vec![]));
+}
+
+#[tokio::test]
 async fn a_job_is_cancelled_while_it_runs_and_tells_how_far_it_came() {
     let mut context = context().await;
     let (progress, mut lines) = tokio::sync::mpsc::channel(8);

@@ -36,6 +36,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(5);
 const TRIES: u32 = 10;
 /// The largest file that is sent as it is.
 const LARGEST_FILE_BYTES: u64 = 16 << 20;
+/// The largest blob that is fetched, whatever names it: no input and no result may have more.
+const LARGEST_BLOB_BYTES: u64 = 64 << 20;
 /// Of what could not be packed, so many are named.
 const LEFT_OUT_NAMED: usize = 20;
 
@@ -91,6 +93,13 @@ async fn obtain_bought(desk: &Inner, blob: &Blob) -> Result<Bytes, ErrorBody> {
 }
 
 async fn download(desk: &Inner, blob: &Blob) -> Result<Bytes, ErrorBody> {
+    if blob.size_bytes > LARGEST_BLOB_BYTES {
+        let size = blob.size_bytes;
+        return Err(ErrorBody::new(
+            "blob_too_large",
+            format!("A blob of {size} bytes is not fetched; {LARGEST_BLOB_BYTES} is the most."),
+        ));
+    }
     let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
     loop {
         match desk.blossom.get(&blob.url, &blob.sha256, blob.size_bytes).await {

@@ -284,9 +284,14 @@ async fn check(
         media_type: kind.about().media_type,
         attachments: Vec::new(),
     };
-    for named in kind.attached(&output.payload) {
+    let context = Context::new(sandbox);
+    let attached = match kind.attached(&request, &context.caps, &output.payload) {
+        Ok(attached) => attached,
+        Err(why) => return Ok(Verdict::Fails { why }),
+    };
+    for named in attached {
         let bytes = blobs::obtain_attached(desk, result, &named).await?;
         output.attachments.push(Attachment::new(named.name, "application/octet-stream", bytes));
     }
-    Ok(kind.verify(&Context::new(sandbox), &request, &output).await)
+    Ok(kind.verify(&context, &request, &output).await)
 }

@@ -28,11 +28,17 @@ pub trait Kind: Send + Sync {
         request: &'a Request,
     ) -> KindFuture<'a, Result<Output, ExecuteError>>;
 
-    /// Content that a result's payload names by hash and that comes beside it, by hash. A payload
-    /// that does not read names nothing.
-    fn attached(&self, payload: &[u8]) -> Vec<Named> {
-        let _ = payload;
-        Vec::new()
+    /// Content that a result's payload names by hash and that comes beside it: only what `request`
+    /// asked for, and no more of it than `caps` let a job give. Why not, where it names other
+    /// content: then nothing of it is to be fetched. A payload that does not read names nothing.
+    fn attached(
+        &self,
+        request: &Request,
+        caps: &Caps,
+        payload: &[u8],
+    ) -> Result<Vec<Named>, String> {
+        let _ = (request, caps, payload);
+        Ok(Vec::new())
     }
 
     /// Checks a result against the request it answers, as a buyer who holds the inputs.

@@ -110,12 +110,20 @@ impl Kind for RepoIndex {
         })
     }
 
-    fn attached(&self, payload: &[u8]) -> Vec<Named> {
+    fn attached(
+        &self,
+        _request: &Request,
+        _caps: &Caps,
+        payload: &[u8],
+    ) -> Result<Vec<Named>, String> {
         let Ok(summary) = serde_json::from_slice::<model::Summary>(payload) else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
-        let name = "index.json".to_owned();
-        vec![Named { name, sha256: summary.index.sha256, size_bytes: summary.index.size }]
+        let (name, size_bytes) = ("index.json".to_owned(), summary.index.size);
+        if size_bytes > build::INDEX_BYTES {
+            return Err(format!("the index has {size_bytes} bytes, more than any may have"));
+        }
+        Ok(vec![Named { name, sha256: summary.index.sha256, size_bytes }])
     }
 
     fn verify<'a>(

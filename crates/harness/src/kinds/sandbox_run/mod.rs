@@ -19,7 +19,7 @@ use crate::{
     snapshot::{self, Manifest},
 };
 use request::{InlineFile, Plan};
-use result::{Payload, Returned, ReturnedWhat, SnapshotEcho, Stream};
+use result::{Payload, Returned, SnapshotEcho, Stream};
 use tree::Tree;
 
 pub(super) struct SandboxRun;
@@ -82,15 +82,13 @@ impl Kind for SandboxRun {
         Box::pin(execute(context, request))
     }
 
-    fn attached(&self, payload: &[u8]) -> Vec<Named> {
-        let Ok(payload) = serde_json::from_slice::<Payload>(payload) else { return Vec::new() };
-        let attached = payload.returned.into_iter().filter_map(|returned| match returned.what {
-            ReturnedWhat::Attached { size, sha256 } => {
-                Some(Named { name: returned.path, sha256, size_bytes: size })
-            }
-            _ => None,
-        });
-        attached.collect()
+    fn attached(
+        &self,
+        request: &Request,
+        caps: &Caps,
+        payload: &[u8],
+    ) -> Result<Vec<Named>, String> {
+        verify::attached(caps, request, payload)
     }
 
     fn verify<'a>(

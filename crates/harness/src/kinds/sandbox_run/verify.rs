@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use super::{
     request::Plan,
-    result::{ChangeKind, Now, Payload, ReturnedWhat, Stream},
+    result::{ChangeKind, Now, Payload, Returned, ReturnedWhat, Stream},
 };
 use crate::{
-    kinds::{Caps, Output, Request, Verdict},
+    kinds::{Caps, Named, Output, Request, Verdict},
     sandbox::End,
     snapshot::{self, EntryKind, is_plain_path},
 };
@@ -70,9 +70,29 @@ fn stream_holds(stream: &Stream, most: u64) -> Result<(), String> {
     ensure(stream.truncated == (kept < stream.total_bytes), "an output's length is contradicted")
 }
 
+/// The contents that come beside the payload: files that were asked for, each once, and all of
+/// them together no more than a job may return.
+pub fn attached(caps: &Caps, request: &Request, payload: &[u8]) -> Result<Vec<Named>, String> {
+    let Ok(payload) = serde_json::from_slice::<Payload>(payload) else { return Ok(Vec::new()) };
+    let plan = Plan::read(request, caps).map_err(|refusal| refusal.message)?;
+    as_asked(&plan, &payload)?;
+    let (mut named, mut bytes) = (Vec::new(), 0_u64);
+    for Returned { path, what } in payload.returned {
+        let ReturnedWhat::Attached { size, sha256 } = what else { continue };
+        bytes = bytes.saturating_add(size);
+        named.push(Named { name: path, sha256, size_bytes: size });
+    }
+    ensure(bytes <= caps.return_bytes, "more came back than a job may return")?;
+    Ok(named)
+}
+
+fn as_asked(plan: &Plan, payload: &Payload) -> Result<(), String> {
+    let paths = payload.returned.iter().map(|item| &item.path);
+    ensure(paths.eq(plan.returns.iter()), "other files came back than asked")
+}
+
 fn returned(plan: &Plan, payload: &Payload, output: &Output) -> Result<(), String> {
-    let paths: Vec<_> = payload.returned.iter().map(|item| &item.path).collect();
-    ensure(paths == plan.returns.iter().collect::<Vec<_>>(), "other files came back than asked")?;
+    as_asked(plan, payload)?;
     for item in &payload.returned {
         let path = &item.path;
         let (size, sha256, bytes) = match &item.what {
