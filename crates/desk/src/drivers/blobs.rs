@@ -36,6 +36,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(5);
 const TRIES: u32 = 10;
 /// The largest file that is sent as it is.
 const LARGEST_FILE_BYTES: u64 = 16 << 20;
+/// All tries of one download together: a server that drips must not hold its place for long.
+const DOWNLOAD_LIMIT: Duration = Duration::from_secs(600);
 /// The largest blob that is fetched, whatever names it: no input and no result may have more.
 const LARGEST_BLOB_BYTES: u64 = 64 << 20;
 /// Of what could not be packed, so many are named.
@@ -100,16 +102,20 @@ async fn download(desk: &Inner, blob: &Blob) -> Result<Bytes, ErrorBody> {
             format!("A blob of {size} bytes is not fetched; {LARGEST_BLOB_BYTES} is the most."),
         ));
     }
-    let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
-    loop {
-        match desk.blossom.get(&blob.url, &blob.sha256, blob.size_bytes).await {
-            Ok(bytes) => return Ok(bytes),
-            Err(error) if error.is_retryable() && backoff.tries() < TRIES => {
-                tokio::time::sleep(backoff.failed()).await;
+    let tries = async {
+        let mut backoff = Backoff::new(FIRST_RETRY, LONGEST_RETRY);
+        loop {
+            match desk.blossom.get(&blob.url, &blob.sha256, blob.size_bytes).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) if error.is_retryable() && backoff.tries() < TRIES => {
+                    tokio::time::sleep(backoff.failed()).await;
+                }
+                Err(error) => return Err(not_moved("fetched", &error)),
             }
-            Err(error) => return Err(not_moved("fetched", &error)),
         }
-    }
+    };
+    let late = |_| Err(ErrorBody::new("blob_not_moved", "Its server gave the blob too slowly."));
+    tokio::time::timeout(DOWNLOAD_LIMIT, tries).await.unwrap_or_else(late)
 }
 
 /// Content that a result names by hash: it is on the server of the result's own blob, else on ours.

@@ -27,6 +27,8 @@ use crate::process::Inner;
 
 /// More than the machine lets run at once, so that stops and checks always find a place.
 const AT_ONCE: usize = 64;
+/// Fetching and checking a result; the machine gives up waiting at about the same time.
+const CHECK_LIMIT: Duration = Duration::from_secs(600);
 
 /// Executions under way, to be stopped on demand.
 type Running = Arc<Mutex<HashMap<(RequestId, u8), CancellationToken>>>;
@@ -114,7 +116,9 @@ async fn act(desk: Arc<Inner>, sandbox: Sandbox, running: Running, pending: Pend
             finish(&desk, id, Fact::Tick).await;
         }
         Effect::Buyer(BuyerEffect::CheckResult { request_id, kind, request, result }) => {
-            let verdict = check(&desk, sandbox, kind, &request, &result).await;
+            let check = check(&desk, sandbox, kind, &request, &result);
+            let late = |_| Err(ErrorBody::new("not_checked", "checking the result took too long"));
+            let verdict = tokio::time::timeout(CHECK_LIMIT, check).await.unwrap_or_else(late);
             let fact = match verdict {
                 Ok(Verdict::Holds { .. }) => BuyerInput::ResultVerified { request_id },
                 Ok(Verdict::Fails { why }) => {
@@ -189,11 +193,25 @@ async fn run(
     let request = JobRequest::parse(&event).map_err(|fault| failed(fault.to_string()))?;
     let plain = request_without_blobs(&request.terms)?;
     kind.validate(&plain, &kinds::Caps::default()).map_err(|refusal| failed(refusal.message))?;
-    let request = request_of(desk, &request.terms).await?;
+    // Whoever serves the inputs may take for ever over it: a stop is heard meanwhile.
+    let request = unless_stopped(&cancel, request_of(desk, &request.terms)).await?;
     let context = Context { cancel, ..Context::new(sandbox) };
     let output =
         kind.execute(&context, &request).await.map_err(|error| failed(error.to_string()))?;
     deliverable(desk, output).await
+}
+
+/// What `work` comes to, or that it was stopped before.
+async fn unless_stopped<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, ErrorBody>>,
+) -> Result<T, ErrorBody> {
+    tokio::select! {
+        done = work => done,
+        () = cancel.cancelled() => {
+            Err(ErrorBody::new("job_stopped", "It was stopped while its inputs were fetched."))
+        }
+    }
 }
 
 /// The output as the machine takes it: small ones inline, large ones and attachments as blobs.
@@ -294,4 +312,19 @@ async fn check(
         output.attachments.push(Attachment::new(named.name, "application/octet-stream", bytes));
     }
     Ok(kind.verify(&context, &request, &output).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stop_is_heard_while_inputs_are_on_their_way() {
+        let cancel = CancellationToken::new();
+        let never = std::future::pending::<Result<(), ErrorBody>>();
+        let (stopped, ()) = tokio::join!(unless_stopped(&cancel, never), async { cancel.cancel() });
+        assert_eq!(stopped.unwrap_err().code, "job_stopped");
+        let done = unless_stopped(&CancellationToken::new(), async { Ok(7) }).await;
+        assert_eq!(done.unwrap(), 7);
+    }
 }
