@@ -5,6 +5,7 @@
 //! when the backend names the hash of a payment that it knows.
 
 pub mod bolt11;
+mod entry;
 pub mod event;
 pub mod io;
 pub mod ledger;

@@ -1,11 +1,12 @@
 //! The wallet's state: a fold of its events. Nothing here decides.
 
-use domain::{IdempotencyKey, Msat, Network, PaymentHash, Recorded, Sha256Hash, Timestamp};
+use domain::{IdempotencyKey, Msat, Network, PaymentHash, Recorded, Timestamp};
 use safety::{SpendLimits, SpendWindow};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
+    entry::{Entry, terms_digest, uninvited},
     event::{
         ChannelOpened, Invoiced, Requested, RetryPlanned, Settled, Started, Terms, WalletEvent,
     },
@@ -68,25 +69,6 @@ pub(crate) struct Node {
     pub onchain_msat: Msat,
 }
 
-/// A payment with what only the machine needs of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Entry {
-    pub payment: Payment,
-    pub terms: Sha256Hash,
-    pub max_fee_msat: Msat,
-    /// Locked for us and not taken yet.
-    pub arrived_msat: Option<Msat>,
-    /// Something was locked for us once: it may be credited late.
-    pub has_arrived: bool,
-    /// Tries that failed for certain.
-    pub failed_tries: u32,
-    /// One of them failed before the process began: the backend may tell of that once more.
-    pub failed_before_start: bool,
-    /// Between two tries: when the next one is due. Nothing is on its way meanwhile.
-    pub retry_at: Option<Timestamp>,
-    pub cursor: u64,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "channel", content = "msat")]
 pub(crate) enum Channel {
@@ -101,19 +83,6 @@ pub(crate) enum Change {
     Payment(IdempotencyKey),
     Balance,
     Node,
-}
-
-/// What makes two requests the same: everything the asker chose.
-pub(crate) fn terms_digest(amount_msat: Msat, memo: &str, terms: &Terms) -> Sha256Hash {
-    let text = match terms {
-        Terms::In { expiry_secs } => {
-            format!("in\n{}\n{expiry_secs}\n{memo}", amount_msat.get())
-        }
-        Terms::Out { bolt11, max_fee_msat, .. } => {
-            format!("out\n{}\n{}\n{bolt11}", amount_msat.get(), max_fee_msat.get())
-        }
-    };
-    Sha256Hash::of(text.as_bytes())
 }
 
 impl Wallet {
@@ -303,17 +272,7 @@ impl Wallet {
             expires_at,
             detail: None,
         };
-        let entry = Entry {
-            payment,
-            terms: terms_digest(*amount_msat, memo, terms),
-            max_fee_msat,
-            arrived_msat: None,
-            has_arrived: false,
-            failed_tries: 0,
-            failed_before_start: false,
-            retry_at: None,
-            cursor: 0,
-        };
+        let entry = Entry::new(payment, terms_digest(*amount_msat, memo, terms), max_fee_msat);
         self.payments.insert(key.clone(), entry);
         self.by_time.insert((at, key.clone()));
         self.under_way(terms.direction()).insert(key.clone());
@@ -476,43 +435,5 @@ impl Wallet {
         self.cursor += 1;
         self.changes.insert(self.cursor, change);
         self.cursor
-    }
-}
-
-impl Entry {
-    /// An invoice that is over, and nothing ever came for it.
-    fn is_unpaid(&self) -> bool {
-        let is_over = matches!(self.payment.state, PaymentState::Expired | PaymentState::Failed);
-        self.payment.direction == Direction::In && is_over && !self.has_arrived
-    }
-}
-
-/// Money that came without an invoice of ours.
-fn uninvited(settled: &Settled, at: Timestamp) -> Entry {
-    let payment = Payment {
-        key: settled.key.clone(),
-        direction: settled.direction,
-        state: PaymentState::Settled,
-        amount_msat: settled.amount_msat,
-        fee_msat: None,
-        payment_hash: Some(settled.payment_hash),
-        preimage: settled.preimage,
-        bolt11: None,
-        memo: String::new(),
-        created_at: at,
-        updated_at: at,
-        expires_at: None,
-        detail: None,
-    };
-    Entry {
-        payment,
-        terms: Sha256Hash([0; 32]),
-        max_fee_msat: Msat::ZERO,
-        arrived_msat: None,
-        has_arrived: false,
-        failed_tries: 0,
-        failed_before_start: false,
-        retry_at: None,
-        cursor: 0,
     }
 }

@@ -4,12 +4,13 @@ use domain::{Emit, IdempotencyKey, Msat, PaymentHash, Preimage, Step, Timestamp}
 
 use super::{UNINVITED, emit, retry::next_try};
 use crate::{
+    entry::Entry,
     event::{
         ChannelClosed, ChannelOpened, ChannelPending, Failed, Invoiced, Observed, OutcomeUnknown,
         Sent, Settled, wallet_stream,
     },
     io::{Effect, Fact, Found},
-    state::{Channel, Entry, Wallet},
+    state::{Channel, Wallet},
     wire::{Direction, PaymentState},
 };
 

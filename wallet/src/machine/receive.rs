@@ -5,9 +5,10 @@ use domain::{Emit, ErrorBody, IdempotencyKey, Msat, PaymentHash, Step, Timestamp
 use super::{MAX_COMING, MAX_KEY_LEN, UNINVITED, emit, refuse};
 use crate::{
     bolt11::MAX_MEMO_LEN,
+    entry::{Entry, terms_digest},
     event::{Arrived, Expired, Requested, Terms, TurnedAway, wallet_stream},
     io::{Effect, Reply},
-    state::{Entry, Wallet, terms_digest},
+    state::Wallet,
     wire::{Direction, PaymentState, Receive, refusal},
 };
 

@@ -7,9 +7,10 @@ use domain::{ErrorBody, IdempotencyKey, Step, Timestamp};
 
 use super::{emit, facts::fail, send::LEAST_LEFT_SECS};
 use crate::{
+    entry::Entry,
     event::{RetryPlanned, TriedAgain},
     io::{Effect, Reply},
-    state::{Entry, Wallet},
+    state::Wallet,
     wire::{Direction, PaymentState},
 };
 

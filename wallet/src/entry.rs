@@ -1,0 +1,83 @@
+//! One payment in the machine's memory.
+
+use domain::{Msat, Sha256Hash, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    event::{Settled, Terms},
+    wire::{Direction, Payment, PaymentState},
+};
+
+/// A payment with what only the machine needs of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub payment: Payment,
+    pub terms: Sha256Hash,
+    pub max_fee_msat: Msat,
+    /// Locked for us and not taken yet.
+    pub arrived_msat: Option<Msat>,
+    /// Something was locked for us once: it may be credited late.
+    pub has_arrived: bool,
+    /// Tries that failed for certain.
+    pub failed_tries: u32,
+    /// One of them failed before the process began: the backend may tell of that once more.
+    pub failed_before_start: bool,
+    /// Between two tries: when the next one is due. Nothing is on its way meanwhile.
+    pub retry_at: Option<Timestamp>,
+    pub cursor: u64,
+}
+
+impl Entry {
+    pub fn new(payment: Payment, terms: Sha256Hash, max_fee_msat: Msat) -> Self {
+        Self {
+            payment,
+            terms,
+            max_fee_msat,
+            arrived_msat: None,
+            has_arrived: false,
+            failed_tries: 0,
+            failed_before_start: false,
+            retry_at: None,
+            cursor: 0,
+        }
+    }
+
+    /// An invoice that is over, and nothing ever came for it.
+    pub fn is_unpaid(&self) -> bool {
+        let is_over = matches!(self.payment.state, PaymentState::Expired | PaymentState::Failed);
+        self.payment.direction == Direction::In && is_over && !self.has_arrived
+    }
+}
+
+/// What makes two requests the same: everything the asker chose.
+pub(crate) fn terms_digest(amount_msat: Msat, memo: &str, terms: &Terms) -> Sha256Hash {
+    let text = match terms {
+        Terms::In { expiry_secs } => {
+            format!("in\n{}\n{expiry_secs}\n{memo}", amount_msat.get())
+        }
+        Terms::Out { bolt11, max_fee_msat, .. } => {
+            format!("out\n{}\n{}\n{bolt11}", amount_msat.get(), max_fee_msat.get())
+        }
+    };
+    Sha256Hash::of(text.as_bytes())
+}
+
+/// Money that came without an invoice of ours.
+pub(crate) fn uninvited(settled: &Settled, at: Timestamp) -> Entry {
+    let payment = Payment {
+        key: settled.key.clone(),
+        direction: settled.direction,
+        state: PaymentState::Settled,
+        amount_msat: settled.amount_msat,
+        fee_msat: None,
+        payment_hash: Some(settled.payment_hash),
+        preimage: settled.preimage,
+        bolt11: None,
+        memo: String::new(),
+        created_at: at,
+        updated_at: at,
+        expires_at: None,
+        detail: None,
+    };
+    Entry::new(payment, Sha256Hash([0; 32]), Msat::ZERO)
+}
