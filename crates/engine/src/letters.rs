@@ -124,11 +124,13 @@ impl State {
                         let request_id = publish.request_id;
                         BuyerInput::PublishFailed { request_id, reason, may_be_out }
                     }
-                    BuyerEffect::FetchBlob { request_id, .. } => {
-                        BuyerInput::BlobFailed { request_id: *request_id, reason }
+                    BuyerEffect::FetchBlob { request_id, blob } => {
+                        let (request_id, sha256) = (*request_id, blob.sha256);
+                        BuyerInput::BlobFailed { request_id, sha256, reason }
                     }
-                    BuyerEffect::CheckResult { request_id, .. } => {
-                        BuyerInput::ResultRejected { request_id: *request_id, reason }
+                    BuyerEffect::CheckResult { request_id, result, .. } => {
+                        let (request_id, sha256) = (*request_id, result.sha256());
+                        BuyerInput::ResultRejected { request_id, sha256, reason }
                     }
                     _ => return Step::nothing(),
                 };
@@ -250,6 +252,9 @@ pub(crate) fn in_words(what: &Effect) -> (String, Option<RequestId>) {
             BuyerEffect::PublishRequest(publish) => job("publish the request", &publish.request_id),
             BuyerEffect::PublishCancel { request_id, .. } => {
                 job("publish the cancellation", request_id)
+            }
+            BuyerEffect::HearAgain { request_id } => {
+                job("ask relays again for the answers", request_id)
             }
             BuyerEffect::Pay(pay) => job("pay the invoice", &pay.request_id),
             BuyerEffect::FetchBlob { request_id, .. } => job("fetch the result", request_id),

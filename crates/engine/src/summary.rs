@@ -114,6 +114,7 @@ fn trade(type_name: &str, data: &Value) -> Option<String> {
             Value::Null => "Result seen".to_owned(),
             _ => "Result seen, with its invoice".to_owned(),
         },
+        "buy.unchosen" => "That result is none; the request is open again".to_owned(),
         "buy.verified" => "Result checked: it holds".to_owned(),
         "buy.receipt" => "Receipt signed: job bought".to_owned(),
         _ => return None,

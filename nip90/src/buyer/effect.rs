@@ -19,6 +19,11 @@ pub enum BuyerEffect {
         request_id: RequestId,
         template: Template,
     },
+    /// Have the relays say again what was answered to the request: of whom we did not deal with,
+    /// nothing was kept.
+    HearAgain {
+        request_id: RequestId,
+    },
     Pay(Pay),
     /// Fetch the result into our own store; refuse what is not of that hash and size.
     FetchBlob {
@@ -49,7 +54,9 @@ impl BuyerEffect {
     /// Which adapter takes it: `relay`, `wallet`, `blob`, `work` or `sign`.
     pub const fn adapter(&self) -> &'static str {
         match self {
-            Self::PublishRequest(_) | Self::PublishCancel { .. } => "relay",
+            Self::PublishRequest(_) | Self::PublishCancel { .. } | Self::HearAgain { .. } => {
+                "relay"
+            }
             Self::Pay(_) => "wallet",
             Self::FetchBlob { .. } => "blob",
             Self::CheckResult { .. } => "work",

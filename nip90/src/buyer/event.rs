@@ -15,6 +15,7 @@ domain::events! {
         "buy.working" 1 => Working(Working);
         "buy.offer_refused" 1 => OfferRefused(OfferRefused);
         "buy.chosen" 1 => Chosen(Chosen);
+        "buy.unchosen" 1 => Unchosen(Unchosen);
         "buy.result" 1 => ResultSeen(ResultSeen);
         "buy.fetched" 1 => Fetched(Fetched);
         "buy.verified" 1 => Verified(Verified);
@@ -80,6 +81,15 @@ pub enum ChosenFor {
 pub struct Chosen {
     pub provider: Pubkey,
     pub why: ChosenFor,
+}
+
+/// The first result of an open request was none, and nothing was paid: the next one may be it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unchosen {
+    pub provider: Pubkey,
+    pub reason: BuyFail,
+    pub detail: String,
+    pub end_by: Timestamp,
 }
 
 /// A result of the chosen provider; its event is a body.

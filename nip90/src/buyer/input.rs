@@ -53,13 +53,17 @@ pub enum BuyerInput {
     },
     BlobFailed {
         request_id: RequestId,
+        sha256: Sha256Hash,
         reason: String,
     },
+    /// Of exactly these bytes: a request may see more than one result.
     ResultVerified {
         request_id: RequestId,
+        sha256: Sha256Hash,
     },
     ResultRejected {
         request_id: RequestId,
+        sha256: Sha256Hash,
         reason: String,
     },
     PaySettled(Settled),
@@ -121,6 +125,8 @@ pub struct Config {
     pub max_result_bytes: u64,
     /// Offers that are refused in writing, of one job.
     pub max_offers_refused: usize,
+    /// Results of an open request that are looked at; beyond it only an offer with an invoice is.
+    pub max_results_tried: usize,
 }
 
 impl Default for Config {
@@ -135,6 +141,7 @@ impl Default for Config {
             check_secs: 600,
             max_result_bytes: 64 * 1024 * 1024,
             max_offers_refused: 8,
+            max_results_tried: 8,
         }
     }
 }

@@ -97,12 +97,14 @@ impl Buyer {
             BuyerInput::BlobFetched { request_id, sha256, size_bytes } => {
                 trade::blob_fetched(plan_ref, *request_id, *sha256, *size_bytes);
             }
-            BuyerInput::BlobFailed { request_id, reason } => {
-                trade::blob_failed(plan_ref, *request_id, reason);
+            BuyerInput::BlobFailed { request_id, sha256, reason } => {
+                trade::blob_failed(plan_ref, *request_id, *sha256, reason);
             }
-            BuyerInput::ResultVerified { request_id } => trade::verified(plan_ref, *request_id),
-            BuyerInput::ResultRejected { request_id, reason } => {
-                trade::rejected(plan_ref, *request_id, reason);
+            BuyerInput::ResultVerified { request_id, sha256 } => {
+                trade::verified(plan_ref, *request_id, *sha256);
+            }
+            BuyerInput::ResultRejected { request_id, sha256, reason } => {
+                trade::rejected(plan_ref, *request_id, *sha256, reason);
             }
             BuyerInput::PaySettled(fact) => trade::settled(plan_ref, fact),
             BuyerInput::PayFailed { request_id, payment_hash, reason } => {

@@ -1,15 +1,15 @@
 //! A decision in the making: events are applied to a copy, so that later steps see earlier ones.
 
-use domain::{Body, ErrorBody, Msat, RequestId, StreamId, Timestamp};
+use domain::{Body, ErrorBody, Msat, Pubkey, RequestId, StreamId, Timestamp};
 use std::collections::BTreeMap;
 
 use super::{
     Buyer,
     effect::BuyerEffect,
-    event::{BuyFail, BuyerEvent, Done, Doomed, Failed},
+    event::{BuyFail, BuyerEvent, Done, Doomed, Failed, Unchosen},
     input::Context,
     purchase::Purchase,
-    stage::Spending,
+    stage::{Spending, Stage},
 };
 use crate::{
     codec::deletion,
@@ -65,9 +65,16 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Ends the purchase in failure, or, while money is in flight, notes that it will.
+    /// Ends the purchase in failure, or, while money is in flight, notes that it will. Where only
+    /// the first result of an open request is none, others may still answer.
     pub fn fail(&mut self, id: RequestId, reason: BuyFail, detail: &str, feedback: Option<Body>) {
         let Some(job) = self.job(&id) else { return };
+        if let Some(provider) = self.was_only_first(job) {
+            let detail = one_line(detail, MAX_DETAIL_CHARS);
+            let event = Unchosen { provider, reason, detail, end_by: self.answers_end(job) };
+            let again = BuyerEffect::HearAgain { request_id: id };
+            return self.record(id, event, Vec::new(), vec![again]);
+        }
         if !job.spending.in_flight() {
             return self.end_failed(id, reason, detail, feedback);
         }
@@ -76,6 +83,19 @@ impl<'a> Plan<'a> {
             let feedback = feedback.into_iter().collect();
             self.record(id, Doomed { reason, detail }, feedback, Vec::new());
         }
+    }
+
+    /// Who answered an open request first with a result, while nobody else has lost anything by it:
+    /// nothing was paid, and there is time.
+    fn was_only_first(&self, job: &Purchase) -> Option<Pubkey> {
+        let has_result = matches!(job.stage, Stage::Fetching | Stage::Checking | Stage::Verified);
+        let is_free = !job.named && job.spending == Spending::Reserved && job.doomed.is_none();
+        job.provider.filter(|_| has_result && is_free && self.now < self.answers_end(job))
+    }
+
+    /// Until when an answer to a request may come.
+    pub fn answers_end(&self, job: &Purchase) -> Timestamp {
+        Timestamp::from_secs(job.expires_at_secs).plus_secs(self.ctx.config.answer_grace_secs)
     }
 
     /// The wallet is sure that no money moved: the purchase ends, for the reason it was doomed by

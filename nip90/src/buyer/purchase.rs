@@ -2,7 +2,7 @@
 
 use domain::{
     BodyRef, CommandId, EventHash, EventId, Msat, PaymentHash, Preimage, Pubkey, Receipt,
-    ReceiptType, RequestId, Timestamp,
+    ReceiptType, RequestId, Sha256Hash, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,8 @@ pub struct Purchase {
     /// When the present state times out; never while money is in flight.
     pub end_by: Option<Timestamp>,
     pub offers_refused: usize,
+    /// Those whose result to the open request was none: they get no second try.
+    pub turned_down: Vec<Pubkey>,
     pub result: Option<ResultRef>,
     pub result_event: Option<EventId>,
     /// The invoice: paid, being paid, or to be paid once the result is verified.
@@ -78,6 +80,7 @@ impl Purchase {
             spending: Spending::Reserved,
             end_by: Some(event.end_by),
             offers_refused: 0,
+            turned_down: Vec::new(),
             result: None,
             result_event: None,
             bolt11: None,
@@ -118,6 +121,11 @@ impl Purchase {
         })
     }
 
+    /// Whether these bytes are the result that we deal with.
+    pub(super) fn has_result(&self, sha256: Sha256Hash) -> bool {
+        self.result.as_ref().is_some_and(|result| result.sha256() == sha256)
+    }
+
     pub fn apply(&mut self, event: &BuyerEvent, at: Timestamp) {
         self.updated_at = at;
         match event {
@@ -131,6 +139,16 @@ impl Purchase {
             }
             BuyerEvent::OfferRefused(_) => self.offers_refused += 1,
             BuyerEvent::Chosen(chosen) => self.provider = Some(chosen.provider),
+            BuyerEvent::Unchosen(unchosen) => {
+                self.step(StageStep::Reopen);
+                self.turned_down.push(unchosen.provider);
+                self.provider = None;
+                self.result = None;
+                self.result_event = None;
+                self.bolt11 = None;
+                self.policy = None;
+                self.end_by = Some(unchosen.end_by);
+            }
             BuyerEvent::ResultSeen(seen) => self.result_seen(seen),
             BuyerEvent::Fetched(fetched) => {
                 self.step(StageStep::Check);

@@ -33,6 +33,9 @@ pub enum StageStep {
     Fetch,
     Check,
     Verify,
+    /// The result of an open request is not what was asked for, and nothing was paid: others may
+    /// still answer.
+    Reopen,
     Finish,
     Fail,
     Cancel,
@@ -65,6 +68,7 @@ impl Stage {
                 Self::Checking
             }
             (Self::Checking, Step::Verify) => Self::Verified,
+            (Self::Fetching | Self::Checking | Self::Verified, Step::Reopen) => Self::Asked,
             (Self::Verified, Step::Finish) => Self::Done,
             (Self::Submitted | Self::Asked | Self::Working, Step::Cancel) => Self::Cancelled,
             (Self::Submitted | Self::Asked | Self::Working, Step::TimeOut) => Self::TimedOut,
@@ -172,6 +176,9 @@ mod tests {
             (S::Fetching, T::Check, S::Checking),
             (S::Checking, T::Verify, S::Verified),
             (S::Verified, T::Finish, S::Done),
+            (S::Fetching, T::Reopen, S::Asked),
+            (S::Checking, T::Reopen, S::Asked),
+            (S::Verified, T::Reopen, S::Asked),
         ];
         for from in [S::Submitted, S::Asked, S::Working] {
             legal.extend([
@@ -189,6 +196,7 @@ mod tests {
             T::Fetch,
             T::Check,
             T::Verify,
+            T::Reopen,
             T::Finish,
             T::Fail,
             T::Cancel,

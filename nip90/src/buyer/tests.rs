@@ -128,6 +128,21 @@ impl Desk {
         self.feed(answer(template, by))
     }
 
+    /// What was checked: the result that is here, or none that ever was.
+    pub fn checked(&self, id: RequestId) -> Sha256Hash {
+        let result = self.buyer.job(&id).and_then(|job| job.result.as_ref());
+        result.map_or(Sha256Hash([0; 32]), crate::ResultRef::sha256)
+    }
+
+    pub fn verified(&mut self, id: RequestId) -> Decision<BuyerEvent, BuyerEffect> {
+        self.feed(BuyerInput::ResultVerified { request_id: id, sha256: self.checked(id) })
+    }
+
+    pub fn rejected(&mut self, id: RequestId, reason: &str) -> Decision<BuyerEvent, BuyerEffect> {
+        let (sha256, reason) = (self.checked(id), reason.to_owned());
+        self.feed(BuyerInput::ResultRejected { request_id: id, sha256, reason })
+    }
+
     pub fn later(&mut self, secs: u64) {
         self.now = self.now.plus_secs(secs);
         self.feed(BuyerInput::Tick);

@@ -2,7 +2,6 @@
 
 use domain::{
     Body, EventId, IdempotencyKey, Msat, PaymentHash, Pubkey, Receipt, RequestId, Sha256Hash,
-    Timestamp,
 };
 
 use super::{
@@ -27,13 +26,8 @@ pub(super) fn published(plan: &mut Plan<'_>, id: RequestId, relays: &[String]) {
     let Some(job) = plan.job(&id).filter(|job| job.stage == Stage::Submitted) else {
         return plan.ignore("the request is already out, or over");
     };
-    let end_by = answers_end(plan, job);
+    let end_by = plan.answers_end(job);
     plan.record(id, Published { relays: relays.to_vec(), end_by }, Vec::new(), Vec::new());
-}
-
-/// Until when an answer to a request may come.
-fn answers_end(plan: &Plan<'_>, job: &Purchase) -> Timestamp {
-    Timestamp::from_secs(job.expires_at_secs).plus_secs(plan.ctx.config.answer_grace_secs)
 }
 
 pub(super) fn publish_failed(plan: &mut Plan<'_>, id: RequestId, reason: &str, may_be_out: bool) {
@@ -61,6 +55,9 @@ pub(super) fn answer_seen(plan: &mut Plan<'_>, seen: &SeenAnswer) {
     }
     if job.provider.is_some_and(|provider| provider != author) {
         return plan.ignore("the answer is not from the chosen provider");
+    }
+    if job.turned_down.contains(&author) {
+        return plan.ignore("its result was none before");
     }
     match &seen.answer {
         Answer::Result(result) if job.stage.is_over() => late_result(plan, id, result, seen),
@@ -103,7 +100,7 @@ fn feedback_seen(plan: &mut Plan<'_>, id: RequestId, feedback: &Feedback, raw: &
             }
         }
         Status::Processing if ours && job.stage != Stage::Working => {
-            let working = Working { provider: feedback.author, end_by: answers_end(plan, job) };
+            let working = Working { provider: feedback.author, end_by: plan.answers_end(job) };
             plan.record(id, working, Vec::new(), Vec::new());
         }
         Status::Error if ours => {
@@ -187,6 +184,9 @@ fn result_seen(plan: &mut Plan<'_>, id: RequestId, result: &JobResult, raw: &Bod
     };
     if result.terms.request_kind != job.kind {
         return plan.ignore("the result is of another kind");
+    }
+    if job.provider.is_none() && job.turned_down.len() >= plan.ctx.config.max_results_tried {
+        return plan.ignore("too many results were none");
     }
     let (reference, content) = match received(plan, result, raw) {
         Ok(received) => received,
@@ -274,12 +274,13 @@ pub(super) fn blob_fetched(
     sha256: Sha256Hash,
     size_bytes: u64,
 ) {
-    let Some(job) = plan.job(&id).filter(|job| job.stage == Stage::Fetching) else {
-        return plan.ignore("no blob was expected");
+    let fetching = |job: &&Purchase| job.stage == Stage::Fetching && job.has_result(sha256);
+    let Some(job) = plan.job(&id).filter(fetching) else {
+        return plan.ignore("no such blob was expected");
     };
     let Some(ResultRef::Blob(blob)) = job.result.clone() else { return };
-    if (blob.sha256, blob.size_bytes) != (sha256, size_bytes) {
-        let detail = "the fetched result is not of the stated hash and size";
+    if blob.size_bytes != size_bytes {
+        let detail = "the fetched result is not of the stated size";
         return plan.fail(id, BuyFail::ResultMismatch, detail, None);
     }
     let effect = BuyerEffect::CheckResult {
@@ -292,8 +293,9 @@ pub(super) fn blob_fetched(
     plan.record(id, Fetched { size_bytes, end_by }, Vec::new(), vec![effect]);
 }
 
-pub(super) fn blob_failed(plan: &mut Plan<'_>, id: RequestId, reason: &str) {
-    if plan.job(&id).is_some_and(|job| job.stage == Stage::Fetching) {
+pub(super) fn blob_failed(plan: &mut Plan<'_>, id: RequestId, sha256: Sha256Hash, reason: &str) {
+    let fetching = |job: &Purchase| job.stage == Stage::Fetching && job.has_result(sha256);
+    if plan.job(&id).is_some_and(fetching) {
         let detail = format!("the result could not be fetched: {reason}");
         plan.fail(id, BuyFail::NotFetched, &detail, None);
     } else {
@@ -302,8 +304,10 @@ pub(super) fn blob_failed(plan: &mut Plan<'_>, id: RequestId, reason: &str) {
 }
 
 /// The result is good: now its invoice is paid, if it came with one and nothing was paid yet.
-pub(super) fn verified(plan: &mut Plan<'_>, id: RequestId) {
-    let checking = |job: &&Purchase| job.stage == Stage::Checking && job.doomed.is_none();
+pub(super) fn verified(plan: &mut Plan<'_>, id: RequestId, sha256: Sha256Hash) {
+    let checking = |job: &&Purchase| {
+        job.stage == Stage::Checking && job.doomed.is_none() && job.has_result(sha256)
+    };
     if plan.job(&id).filter(checking).is_none() {
         return plan.ignore("no result was being checked");
     }
@@ -322,8 +326,9 @@ pub(super) fn verified(plan: &mut Plan<'_>, id: RequestId) {
     }
 }
 
-pub(super) fn rejected(plan: &mut Plan<'_>, id: RequestId, reason: &str) {
-    if plan.job(&id).is_some_and(|job| job.stage == Stage::Checking) {
+pub(super) fn rejected(plan: &mut Plan<'_>, id: RequestId, sha256: Sha256Hash, reason: &str) {
+    let checking = |job: &Purchase| job.stage == Stage::Checking && job.has_result(sha256);
+    if plan.job(&id).is_some_and(checking) {
         let detail = format!("the result is not what was asked for: {reason}");
         plan.fail(id, BuyFail::ResultRejected, &detail, None);
     } else {

@@ -194,6 +194,10 @@ impl World {
                 self.publish(relay::sign(&self.desks[at].identity, &template))?;
                 return Ok(Fact::Tick);
             }
+            BuyerEffect::HearAgain { .. } => {
+                self.desks[at].unheard = (0..self.relay.len()).collect();
+                return Ok(Fact::Tick);
+            }
             BuyerEffect::Pay(pay) => {
                 let asked = wire::Pay {
                     key: pay.key,
@@ -206,18 +210,18 @@ impl World {
             BuyerEffect::FetchBlob { request_id, blob } => {
                 let there = blob == blob_of(request_id);
                 if badly || !there {
-                    BuyerInput::BlobFailed { request_id, reason }
+                    BuyerInput::BlobFailed { request_id, sha256: blob.sha256, reason }
                 } else {
                     let (sha256, size_bytes) = (blob.sha256, blob.size_bytes);
                     BuyerInput::BlobFetched { request_id, sha256, size_bytes }
                 }
             }
             BuyerEffect::CheckResult { request_id, result, .. } => {
-                let holds = is_right(request_id, &result);
+                let (holds, sha256) = (is_right(request_id, &result), result.sha256());
                 if holds && !badly {
-                    BuyerInput::ResultVerified { request_id }
+                    BuyerInput::ResultVerified { request_id, sha256 }
                 } else {
-                    BuyerInput::ResultRejected { request_id, reason }
+                    BuyerInput::ResultRejected { request_id, sha256, reason }
                 }
             }
             BuyerEffect::SignReceipt { request_id, receipt } => {

@@ -70,7 +70,9 @@ async fn fetch(desk: Arc<Inner>, pending: Pending<Effect>) {
             sha256: blob.sha256,
             size_bytes: bytes.len() as u64,
         },
-        Err(error) => BuyerInput::BlobFailed { request_id, reason: error.message },
+        Err(error) => {
+            BuyerInput::BlobFailed { request_id, sha256: blob.sha256, reason: error.message }
+        }
     };
     let _stopping = desk.core.deliver(Input::of_effect(pending.id, Fact::Buyer(fact))).await;
 }

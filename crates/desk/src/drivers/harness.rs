@@ -119,16 +119,20 @@ async fn act(desk: Arc<Inner>, sandbox: Sandbox, running: Running, pending: Pend
             let check = check(&desk, sandbox, kind, &request, &result);
             let late = |_| Err(ErrorBody::new("not_checked", "checking the result took too long"));
             let verdict = tokio::time::timeout(CHECK_LIMIT, check).await.unwrap_or_else(late);
+            let sha256 = result.sha256();
             let fact = match verdict {
-                Ok(Verdict::Holds { .. }) => BuyerInput::ResultVerified { request_id },
+                Ok(Verdict::Holds { .. }) => BuyerInput::ResultVerified { request_id, sha256 },
                 Ok(Verdict::Fails { why }) => {
-                    BuyerInput::ResultRejected { request_id, reason: why }
+                    BuyerInput::ResultRejected { request_id, sha256, reason: why }
                 }
                 Ok(Verdict::Unchecked { why }) => BuyerInput::ResultRejected {
                     request_id,
+                    sha256,
                     reason: format!("the result could not be checked: {why}"),
                 },
-                Err(error) => BuyerInput::ResultRejected { request_id, reason: error.message },
+                Err(error) => {
+                    BuyerInput::ResultRejected { request_id, sha256, reason: error.message }
+                }
             };
             finish(&desk, id, Fact::Buyer(fact)).await;
         }

@@ -40,6 +40,8 @@ const PRACTICE_BACKOFF_MOST: Duration = Duration::from_secs(2);
 const DEMAND: &str = "demand";
 /// Answers to our own requests.
 const ANSWERS: &str = "answers";
+/// The same of one request, from the beginning: what was passed over is brought once more.
+const AGAIN: &str = "again";
 
 pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody> {
     let (facts, seen) = mpsc::channel(FACTS);
@@ -69,13 +71,7 @@ async fn follow_settings(desk: Arc<Inner>, pool: Arc<dyn NostrClient>, guests: A
     let mut views = desk.views();
     let mut relays = BTreeSet::new();
     let mut kinds: Option<Vec<u16>> = None;
-    let us = sign::public_key(desk.vault.pubkey());
-    let since = host::clock::now().as_secs().saturating_sub(codec::LOOK_BACK_SECS);
-    let answers = Filter::new()
-        .kinds((6_000..=7_000).map(Kind::from))
-        .pubkey(us)
-        .since(nostr::types::Timestamp::from_secs(since));
-    if let Err(error) = pool.subscribe(ANSWERS, vec![answers]) {
+    if let Err(error) = pool.subscribe(ANSWERS, vec![answers(&desk)]) {
         tracing::error!(%error, "answers cannot be followed");
     }
     loop {
@@ -107,6 +103,15 @@ async fn follow_settings(desk: Arc<Inner>, pool: Arc<dyn NostrClient>, guests: A
             return;
         }
     }
+}
+
+/// What is answered to us.
+fn answers(desk: &Inner) -> Filter {
+    let since = host::clock::now().as_secs().saturating_sub(codec::LOOK_BACK_SECS);
+    Filter::new()
+        .kinds((6_000..=7_000).map(Kind::from))
+        .pubkey(sign::public_key(desk.vault.pubkey()))
+        .since(nostr::types::Timestamp::from_secs(since))
 }
 
 /// The kinds we sell, while requests for them are taken.
@@ -200,6 +205,15 @@ async fn publish(
     guests: Arc<Guests>,
     pending: Pending<Effect>,
 ) {
+    if let Effect::Buyer(BuyerEffect::HearAgain { request_id }) = &pending.effect {
+        let filter = answers(&desk).event(nostr::event::EventId::from_byte_array(request_id.0));
+        if let Err(error) = pool.subscribe(AGAIN, vec![filter]) {
+            tracing::error!(%error, "answers cannot be asked for again");
+        }
+        let asked = Input::of_effect(pending.id, Fact::Tick);
+        let _stopping = desk.core.deliver(asked).await;
+        return;
+    }
     let not_after = not_after(&pending.effect);
     let built = match &pending.effect {
         _ if is_too_late(not_after) => Err(ErrorBody::new("too_late", TOO_LATE)),

@@ -44,10 +44,10 @@ pub async fn page(desk: &Arc<Inner>, id: RequestId) -> Result<JobResult, ErrorBo
     Ok(JobResult::Text { text, cut, size_bytes, media_type })
 }
 
-/// What the log says of the result.
+/// What the log says of the result: the newest, unless that was found to be none.
 fn find(reader: &Reader, id: RequestId) -> Result<Option<ResultRef>, ErrorBody> {
     let query = EventQuery {
-        order: Order::OldestFirst,
+        order: Order::NewestFirst,
         limit: 100,
         stream: Some(StreamId::of("buy", id)),
         ..EventQuery::default()
@@ -55,6 +55,9 @@ fn find(reader: &Reader, id: RequestId) -> Result<Option<ResultRef>, ErrorBody> 
     let page = reader.events(&query).map_err(storage::error)?;
     for event in &page.rows {
         let envelope = event.envelope().map_err(storage::error)?;
+        if envelope.type_name == "buy.unchosen" {
+            return Ok(None);
+        }
         if envelope.type_name == "buy.result" {
             let data: serde_json::Value =
                 serde_json::from_str(envelope.data.get()).unwrap_or_default();

@@ -105,7 +105,7 @@ fn a_free_result_is_checked_and_receipted_and_the_reservation_released() {
     let BuyerEffect::CheckResult { result, .. } = &desk.effects[0] else { panic!() };
     let crate::ResultRef::Event { body, .. } = result else { panic!() };
     assert_eq!(&*desk.bodies[&body.hash].bytes, b"{\"exit\":0}");
-    desk.feed(BuyerInput::ResultVerified { request_id: id });
+    desk.verified(id);
     assert_eq!(desk.words(id), ("done", "released"));
     let receipt = desk.sign_receipt(id);
     assert_eq!(receipt.check_claims(), Ok(()));
@@ -152,22 +152,27 @@ fn b40_a_blob_must_have_the_stated_hash_and_size() {
     assert!(matches!(&desk.effects[..], [BuyerEffect::FetchBlob { .. }]));
     desk.feed(fetched(id, blob().sha256, 1_000));
     assert_eq!(desk.words(id).0, "checking");
-    desk.feed(BuyerInput::ResultVerified { request_id: id });
+    desk.verified(id);
     assert_eq!(desk.words(id).0, "done");
 
-    for (sha256, size) in [(blob().sha256, 999), (Sha256Hash([6; 32]), 1_000)] {
-        let mut desk = Desk::new();
-        let id = order(&mut desk);
-        desk.feed(fetched(id, sha256, size));
-        assert_eq!(desk.words(id).0, "failed");
-    }
+    let mut desk = Desk::new();
+    let id = order(&mut desk);
+    desk.feed(fetched(id, blob().sha256, 999));
+    assert_eq!(desk.words(id).0, "failed");
+    let mut desk = Desk::new();
+    let id = order(&mut desk);
+    assert_eq!(desk.feed(fetched(id, Sha256Hash([6; 32]), 1_000)).emits, [], "another blob");
     let mut desk = Desk::new();
     desk.config.max_result_bytes = 999;
     let id = order(&mut desk);
     assert_eq!(desk.words(id).0, "failed");
     let mut desk = Desk::new();
     let id = order(&mut desk);
-    desk.feed(BuyerInput::BlobFailed { request_id: id, reason: "404".into() });
+    desk.feed(BuyerInput::BlobFailed {
+        request_id: id,
+        sha256: blob().sha256,
+        reason: "404".into(),
+    });
     assert_eq!(desk.words(id).0, "failed");
 }
 
@@ -212,7 +217,7 @@ fn every_waiting_state_times_out() {
     desk.seen(&result(id, None), SELLER);
     desk.later(600);
     assert_eq!(desk.words(id), ("failed", "released"));
-    assert_eq!(desk.feed(BuyerInput::ResultVerified { request_id: id }).emits, []);
+    assert_eq!(desk.verified(id).emits, []);
     let Some(Reply::Submitted { request_id }) = desk.submit(&draft("c", None), 3).reply else {
         panic!()
     };
@@ -273,7 +278,7 @@ fn a_rejected_result_is_not_paid() {
     let id = desk.asked(&draft("a", Some(SELLER)), 1);
     let (bolt11, _) = invoice(9, 700, desk.now, 600);
     desk.seen(&result(id, Some((700, &bolt11))), SELLER);
-    desk.feed(BuyerInput::ResultRejected { request_id: id, reason: "hash list".into() });
+    desk.rejected(id, "hash list");
     assert_eq!(desk.words(id), ("failed", "released"));
     assert_eq!(desk.pays().len(), 0);
 }
@@ -290,7 +295,73 @@ fn a_provider_that_works_before_the_relay_has_acknowledged_gets_its_time() {
     desk.later(299);
     assert_eq!(desk.words(id).0, "working", "the request itself lives for 300 s");
     desk.seen(&result(id, None), SELLER);
-    desk.feed(BuyerInput::ResultVerified { request_id: id });
+    desk.verified(id);
     assert_eq!(desk.words(id).0, "done");
+    assert_eq!(desk.replayed(), desk.buyer);
+}
+
+/// A result of other bytes.
+fn junk(id: RequestId, content: &str) -> Template {
+    let payload = Payload::Event { content: content.to_owned(), media_type: None };
+    ResultTerms { payload, sha256: None, ..result_terms(id, None) }.template(1).unwrap()
+}
+
+#[test]
+fn a_free_result_that_is_none_leaves_an_open_request_open_for_the_next() {
+    let mut desk = Desk::new();
+    let id = desk.asked(&draft("a", None), 1);
+    desk.effects.clear();
+    desk.seen(&junk(id, "junk"), OTHER);
+    assert_eq!(desk.job(id).provider, Some(pubkey(OTHER)));
+    let was = desk.checked(id);
+    desk.rejected(id, "hash list");
+    assert_eq!(desk.words(id), ("asked", "reserved"));
+    assert_eq!(desk.job(id).provider, None);
+    assert!(matches!(desk.effects.last(), Some(BuyerEffect::HearAgain { .. })));
+    assert_eq!(desk.seen(&junk(id, "more junk"), OTHER).emits, [], "no second try");
+    desk.seen(&result(id, None), SELLER);
+    assert_eq!(desk.words(id).0, "checking");
+    // What is said late of other bytes is not said of these.
+    let late = BuyerInput::ResultVerified { request_id: id, sha256: was };
+    assert_eq!(desk.feed(late).emits, []);
+    let late = BuyerInput::ResultRejected { request_id: id, sha256: was, reason: "no".into() };
+    assert_eq!(desk.feed(late).emits, []);
+    desk.verified(id);
+    assert_eq!(desk.words(id).0, "done");
+    assert_eq!(desk.job(id).provider, Some(pubkey(SELLER)));
+    assert_eq!(desk.replayed(), desk.buyer);
+}
+
+#[test]
+fn an_offer_to_be_paid_first_is_taken_after_a_result_that_was_none() {
+    let mut desk = Desk::new();
+    let id = desk.asked(&draft("a", None), 1);
+    let (bolt11, _) = invoice(9, 700, desk.now, 600);
+    let offer = feedback(id, Status::PaymentRequired, Some((700, &bolt11)));
+    desk.seen(&junk(id, "junk"), OTHER);
+    assert_eq!(desk.seen(&offer, SELLER).emits, [], "one at a time");
+    desk.rejected(id, "hash list");
+    desk.seen(&offer, SELLER);
+    assert_eq!(desk.words(id), ("asked", "paying"));
+}
+
+#[test]
+fn results_that_are_none_are_bounded_and_end_with_the_request() {
+    let mut desk = Desk::new();
+    let id = desk.asked(&draft("a", None), 1);
+    for by in 10..30 {
+        desk.seen(&junk(id, "junk"), by);
+        desk.rejected(id, "no");
+    }
+    assert_eq!(desk.job(id).turned_down.len(), 8);
+    assert_eq!(desk.words(id).0, "asked");
+    desk.later(330);
+    assert_eq!(desk.words(id), ("timed_out", "released"));
+    // Nobody answers a request that has expired.
+    let id = desk.asked(&draft("b", None), 2);
+    desk.seen(&junk(id, "junk"), OTHER);
+    desk.now = desk.now.plus_secs(330);
+    desk.rejected(id, "no");
+    assert_eq!(desk.words(id), ("failed", "released"));
     assert_eq!(desk.replayed(), desk.buyer);
 }

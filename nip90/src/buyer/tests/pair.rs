@@ -80,13 +80,13 @@ impl World {
                 self.buyer.feed(BuyerInput::BlobFetched { request_id, sha256, size_bytes });
             }
             BuyerEffect::CheckResult { request_id, .. } => {
-                self.buyer.feed(BuyerInput::ResultVerified { request_id });
+                self.buyer.verified(request_id);
             }
             BuyerEffect::SignReceipt { request_id, mut receipt } => {
                 receipt.sig = Some("00".repeat(64));
                 self.buyer.feed(BuyerInput::ReceiptSigned { request_id, receipt });
             }
-            BuyerEffect::PublishCancel { .. } => {}
+            BuyerEffect::PublishCancel { .. } | BuyerEffect::HearAgain { .. } => {}
         }
     }
 

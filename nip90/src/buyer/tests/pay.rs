@@ -44,7 +44,7 @@ fn pays_first_then_gets_the_result() {
         Ledger { reserved_msat: 1_050, held_msat: 0, released_msat: 347, spent_msat: 703 }
     );
     desk.seen(&result(id, Some((700, &bolt11))), SELLER);
-    desk.feed(BuyerInput::ResultVerified { request_id: id });
+    desk.verified(id);
     let receipt = desk.sign_receipt(id);
     assert_eq!(receipt.check_claims(), Ok(()));
     assert_eq!((receipt.amount_msat, receipt.fee_msat), (Some(msat(700)), Some(msat(3))));
@@ -59,7 +59,7 @@ fn pays_after_only_once_the_result_is_verified() {
     let (bolt11, _) = invoice(9, 1_000, desk.now, 600);
     desk.seen(&result(id, Some((1_000, &bolt11))), SELLER);
     assert_eq!(desk.pays().len(), 0);
-    desk.feed(BuyerInput::ResultVerified { request_id: id });
+    desk.verified(id);
     assert_eq!(desk.job(id).policy, Some(PaymentPolicy::After));
     assert_eq!(desk.words(id), ("verified", "paying"));
     let pay = desk.pays()[0].clone();
@@ -112,7 +112,7 @@ fn b32_never_pays_an_invoice_that_expired_while_the_result_was_checked() {
     let (bolt11, _) = invoice(9, 700, desk.now, 60);
     desk.seen(&result(id, Some((700, &bolt11))), SELLER);
     desk.later(61);
-    desk.feed(BuyerInput::ResultVerified { request_id: id });
+    desk.verified(id);
     assert_eq!(desk.words(id), ("failed", "released"));
     assert_eq!(desk.pays().len(), 0);
 }
@@ -132,7 +132,7 @@ fn b32_never_pays_one_invoice_for_two_jobs_nor_one_job_twice() {
     desk.feed(settle(&pay, 9, 0));
     desk.seen(&pay_required(one, 800, &other), SELLER);
     desk.seen(&result(one, Some((800, &other))), SELLER);
-    desk.feed(BuyerInput::ResultVerified { request_id: one });
+    desk.verified(one);
     assert_eq!(desk.words(one), ("done", "paid"));
     assert_eq!(desk.pays().len(), 1);
 }

@@ -102,9 +102,14 @@ impl Run {
                 sha256: blob().sha256,
                 size_bytes: if *ok { blob().size_bytes } else { 1 },
             },
-            Action::Checked(n, true) => BuyerInput::ResultVerified { request_id: self.ids[*n]? },
+            Action::Checked(n, true) => {
+                let request_id = self.ids[*n]?;
+                BuyerInput::ResultVerified { request_id, sha256: self.desk.checked(request_id) }
+            }
             Action::Checked(n, false) => {
-                BuyerInput::ResultRejected { request_id: self.ids[*n]?, reason: "no".into() }
+                let (request_id, reason) = (self.ids[*n]?, "no".into());
+                let sha256 = self.desk.checked(request_id);
+                BuyerInput::ResultRejected { request_id, sha256, reason }
             }
             _ => return self.money(action),
         })
@@ -191,6 +196,7 @@ impl Run {
                 BuyerEffect::PublishRequest(publish) => publish.request_id,
                 BuyerEffect::Pay(pay) => pay.request_id,
                 BuyerEffect::PublishCancel { request_id, .. }
+                | BuyerEffect::HearAgain { request_id }
                 | BuyerEffect::FetchBlob { request_id, .. }
                 | BuyerEffect::CheckResult { request_id, .. }
                 | BuyerEffect::SignReceipt { request_id, .. } => *request_id,
@@ -221,8 +227,16 @@ impl Run {
             });
             prop_assert!(ends <= 1, "one end");
             prop_assert!(count(|e| matches!(e, BuyerEvent::Paid(_))) <= 1);
-            prop_assert!(count(|e| matches!(e, BuyerEvent::ResultSeen(_))) <= 1);
-            prop_assert!(count(|e| matches!(e, BuyerEvent::Chosen(_))) <= 1);
+            let again = count(|e| matches!(e, BuyerEvent::Unchosen(_)));
+            prop_assert!(again <= desk.config.max_results_tried);
+            prop_assert!(again == 0 || n % 2 == 1, "of a named provider there is one result");
+            prop_assert!(count(|e| matches!(e, BuyerEvent::ResultSeen(_))) <= 1 + again);
+            prop_assert!(count(|e| matches!(e, BuyerEvent::Chosen(_))) <= 1 + again);
+            let last =
+                |test: fn(&BuyerEvent) -> bool| events.iter().rposition(|event| test(&event.data));
+            let unchosen = last(|e| matches!(e, BuyerEvent::Unchosen(_)));
+            let paying = last(|e| matches!(e, BuyerEvent::Paying(_)));
+            prop_assert!(paying.is_none_or(|at| unchosen < Some(at)), "who is paid stays chosen");
             prop_assert!(count(|e| matches!(e, BuyerEvent::LateResult(_))) <= 1);
             let Some(job) = desk.buyer.job(id) else { continue };
             prop_assert_eq!(ends == 1, job.stage.is_over());

@@ -115,8 +115,7 @@ proptest! {
         let (input, content) = (text(input), text(content));
         let mut desk = roomy();
         let seen = brought(&input);
-        let relays = vec![format!("wss://{relay}.example")];
-        let seen = SeenRequest { relay: relays[0].clone(), ..seen };
+        let seen = SeenRequest { relay: format!("wss://{relay}.example"), ..seen };
         desk.seen(&seen);
         if desk.words(seen.id()).0 == "refused" {
             prop_assert!(seen.raw.bytes.len() > MAX_EVENT_BYTES);
