@@ -228,7 +228,6 @@ impl Committer {
             } else {
                 state.index.insert(&stored)
             };
-            answers.push((from, answer(&stored, outcome)));
             if outcome == Outcome::New {
                 state.subscriptions.wanting(&stored, |subscription, outbox| {
                     let subscription = Arc::clone(subscription);
@@ -236,6 +235,7 @@ impl Committer {
                     answers.push((Arc::clone(outbox), live));
                 });
             }
+            answers.push((from, answer(&stored, outcome)));
         }
         state.index.prune(host::clock::now().as_secs(), self.config.max_events);
     }
