@@ -33,7 +33,7 @@ impl Relay {
     fn start() -> (Arc<Self>, String) {
         let relay = Arc::new(Self::default());
         let serving = Arc::clone(&relay);
-        let (told, address) = std::sync::mpsc::channel();
+        let (told, address) = std::sync::mpsc::sync_channel(1);
         std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
