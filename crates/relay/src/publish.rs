@@ -88,9 +88,12 @@ impl PublishReport {
         self.is_published() || !self.pending.is_empty() || self.rejected.iter().any(maybe)
     }
 
-    /// Publishing the same event again later may do better.
+    /// Publishing the same event again later may do better: also where nobody was asked, as the
+    /// relays of a program that just started are added in a moment.
     pub fn is_retryable(&self) -> bool {
-        self.rejected.iter().any(|rejected| rejected.reason.is_retryable())
+        let nobody_asked =
+            self.accepted.is_empty() && self.rejected.is_empty() && self.pending.is_empty();
+        nobody_asked || self.rejected.iter().any(|rejected| rejected.reason.is_retryable())
     }
 }
 
@@ -161,13 +164,13 @@ impl Refusal {
             Self::TimedOut { .. }
             | Self::Disconnected { .. }
             | Self::NotConnected { .. }
-            | Self::Busy => true,
+            | Self::Busy
+            | Self::Removed
+            | Self::NotAdded => true,
             Self::Restricted { .. }
             | Self::AuthRequired { .. }
             | Self::NoticeOnly { .. }
-            | Self::TooLarge { .. }
-            | Self::Removed
-            | Self::NotAdded => false,
+            | Self::TooLarge { .. } => false,
         }
     }
 }
@@ -179,6 +182,25 @@ fn after(detail: &Option<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_reached_nobody_is_tried_again() {
+        let report = |reasons: Vec<Refusal>| PublishReport {
+            event_id: EventId::from_byte_array([1; 32]),
+            accepted: Vec::new(),
+            rejected: reasons
+                .into_iter()
+                .map(|reason| Rejected { url: "ws://127.0.0.1:7000".into(), reason })
+                .collect(),
+            pending: Vec::new(),
+        };
+        assert!(report(vec![]).is_retryable(), "no relay was there yet");
+        assert!(report(vec![Refusal::NotAdded]).is_retryable());
+        assert!(report(vec![Refusal::Removed]).is_retryable());
+        let blocked = Refusal::Refused { message: "blocked: not here".to_owned() };
+        assert!(!report(vec![blocked.clone()]).is_retryable());
+        assert!(report(vec![blocked, Refusal::Busy]).is_retryable());
+    }
 
     #[test]
     fn an_event_may_be_out_unless_every_relay_refused_it_or_never_got_it() {

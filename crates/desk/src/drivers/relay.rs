@@ -233,7 +233,7 @@ async fn publish(
     let outcome = match signed {
         Ok(event) => {
             let targets = targets(&desk, pool.as_ref(), &guests, &pending.effect);
-            send(&desk, pool.as_ref(), &event, targets, not_after).await
+            send(pool.as_ref(), &event, targets, not_after).await
         }
         Err(error) => Err(NotSent { tries: 0, why: error.message, may_be_out: false }),
     };
@@ -321,7 +321,6 @@ fn targets(desk: &Inner, pool: &dyn NostrClient, guests: &Guests, effect: &Effec
 
 /// Sends until a relay has it, or nobody will take it, or time is up: its own, where it has one.
 async fn send(
-    desk: &Inner,
     pool: &dyn NostrClient,
     event: &Event,
     targets: Targets,
@@ -343,9 +342,8 @@ async fn send(
             return Ok((id, accepted));
         }
         may_be_out |= report.may_be_out();
-        let none_yet = desk.view().relays.is_empty();
         let over = not_after.is_none() && started.elapsed() > GIVE_UP_AFTER;
-        if over || !(report.is_retryable() || none_yet) {
+        if over || !report.is_retryable() {
             let why: Vec<_> =
                 report.rejected.iter().map(|r| format!("{}: {}", r.url, r.reason)).collect();
             let (tries, why) = (backoff.tries() + 1, why.join("; "));
