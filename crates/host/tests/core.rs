@@ -179,6 +179,17 @@ async fn the_view_changes_while_the_inbox_is_never_empty() {
     core.shutdown().await;
 }
 
+#[tokio::test]
+async fn who_asked_finds_in_the_view_what_came_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let core = spawn(dir.path());
+    for ordered in 1..=20 {
+        core.ask(Input::Order(format!("o{ordered}"))).await.unwrap();
+        assert_eq!(core.view().borrow().ordered, ordered);
+    }
+    core.shutdown().await;
+}
+
 fn open_reader(dir: &Path) -> u64 {
     store::Reader::open(&dir.join("log.db"), None).unwrap().last_position().unwrap()
 }

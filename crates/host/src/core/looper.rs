@@ -316,11 +316,14 @@ impl<M: Machine, V: Send + Sync + 'static> Looper<M, V> {
             self.unfinished.insert(pending.id.clone());
             self.outgoing.send(pending);
         }
+        if changed && !answers.is_empty() {
+            // Who asked finds in the view what came of it.
+            self.publish_view();
+        } else if changed {
+            self.view_due.get_or_insert(self.view_made + VIEW_EVERY);
+        }
         for (answer, reply) in answers {
             let _asker_left = answer.send(reply);
-        }
-        if changed {
-            self.view_due.get_or_insert(self.view_made + VIEW_EVERY);
         }
         self.grown.clear();
         self.keep_up()
