@@ -39,12 +39,10 @@ impl domain::machine::Effect for Effect {
 
     fn adapter(&self) -> &'static str {
         match self {
-            Self::Provider(ProviderEffect::PayRefund(_))
-            | Self::Buyer(BuyerEffect::Pay(_))
-            | Self::Wallet(WalletEffect::Pay { .. }) => PAYMENTS,
             Self::Provider(effect) => effect.adapter(),
             Self::Buyer(effect) => effect.adapter(),
             Self::Wallet(WalletEffect::Receive { .. }) => WALLET,
+            Self::Wallet(WalletEffect::Pay { .. }) => PAYMENTS,
         }
     }
 }

@@ -51,13 +51,13 @@ impl BuyerEffect {
         }
     }
 
-    /// Which adapter takes it: `relay`, `wallet`, `blob`, `work` or `sign`.
+    /// Which adapter takes it: `relay`, `payments`, `blob`, `work` or `sign`.
     pub const fn adapter(&self) -> &'static str {
         match self {
             Self::PublishRequest(_) | Self::PublishCancel { .. } | Self::HearAgain { .. } => {
                 "relay"
             }
-            Self::Pay(_) => "wallet",
+            Self::Pay(_) => "payments",
             Self::FetchBlob { .. } => "blob",
             Self::CheckResult { .. } => "work",
             Self::SignReceipt { .. } => "sign",

@@ -45,11 +45,12 @@ impl ProviderEffect {
         }
     }
 
-    /// Which adapter takes it: `relay`, `wallet`, `work` or `sign`.
+    /// Which adapter takes it: `relay`, `wallet`, `payments`, `work` or `sign`.
     pub const fn adapter(&self) -> &'static str {
         match self {
             Self::Publish(_) | Self::Announce { .. } | Self::Withdraw { .. } => "relay",
-            Self::MakeInvoice(_) | Self::PayRefund(_) => "wallet",
+            Self::MakeInvoice(_) => "wallet",
+            Self::PayRefund(_) => "payments",
             Self::Execute(_) | Self::StopExecution { .. } => "work",
             Self::SignReceipt { .. } => "sign",
         }
