@@ -11,6 +11,7 @@ mod effects;
 mod facts;
 pub mod house;
 pub mod ldk;
+pub mod nwc;
 pub mod run;
 pub mod secret;
 pub mod server;
