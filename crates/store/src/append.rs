@@ -62,6 +62,9 @@ impl Store {
         self.next_stream_id = next_stream_id;
         self.last_position = last_position;
         self.frontier = frontier;
+        if let Some(listener) = &mut self.listener {
+            listener(batch);
+        }
         Ok(Committed { first_position, last_position })
     }
 }

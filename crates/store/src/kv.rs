@@ -57,6 +57,20 @@ impl KeyValues {
         Ok(names)
     }
 
+    /// Everything in it, in order.
+    pub fn all(&self) -> Result<Vec<(KvKey, Vec<u8>)>, StorageError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT one, two, name, value FROM kv ORDER BY one, two, name")?;
+        let all = statement
+            .query_map([], |row| {
+                let key = KvKey { primary: row.get(0)?, secondary: row.get(1)?, name: row.get(2)? };
+                Ok((key, row.get(3)?))
+            })?
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(all)
+    }
+
     /// Puts each value and deletes where there is none, in one synced transaction.
     pub fn apply<'a>(
         &mut self,
@@ -103,6 +117,7 @@ mod tests {
         assert_eq!(table.get(&y).unwrap().as_deref(), Some(&b"3"[..]));
         assert_eq!(table.names("a", "").unwrap(), ["y"]);
         assert!(table.names("a", "b").unwrap().is_empty());
+        assert_eq!(table.all().unwrap(), [(y, b"3".to_vec())]);
     }
 
     #[test]

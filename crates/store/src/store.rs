@@ -17,7 +17,7 @@ use crate::{
     error::{OpenError, ReadError},
     reader::Reader,
     recent::RecentBodies,
-    rows::{Head, OutboxEntry},
+    rows::{Batch, Head, OutboxEntry},
     schema,
 };
 
@@ -41,7 +41,11 @@ pub struct Store {
     pub(crate) recent: RecentBodies,
     /// Heads of streams that were touched lately; bounded, see [`Store::remember`].
     pub(crate) tips: HashMap<StreamId, Tip>,
+    pub(crate) listener: Option<Listener>,
 }
+
+/// Hears each batch right after its commit, in order.
+pub type Listener = Box<dyn FnMut(&Batch) + Send>;
 
 /// Where a stream stands.
 #[derive(Clone, Debug)]
@@ -75,6 +79,7 @@ impl Store {
             next_stream_id: 1,
             recent: RecentBodies::default(),
             tips: HashMap::new(),
+            listener: None,
         };
         std::fs::create_dir_all(store.blobs_dir())?;
         store.load_position()?;
@@ -109,6 +114,12 @@ impl Store {
     /// The position of the newest event; 0 of an empty log. Positions count from 1 without gaps.
     pub fn last_position(&self) -> u64 {
         self.last_position
+    }
+
+    /// Calls `listener` after each commit, before [`Store::append`] returns: for a copy that follows.
+    /// The same batches appended to an older copy of this log make it the same log.
+    pub fn on_append(&mut self, listener: Listener) {
+        self.listener = Some(listener);
     }
 
     /// The Merkle root (RFC 6962) over all events in local order.

@@ -5,8 +5,10 @@
 //! force-closes the channel. Here all writes are kept in memory until the manager's write closes
 //! the moment, then go to disk in one transaction ([`DurableStore`]); and every byte to a peer or
 //! to the chain waits until the writes before it are there ([`Gate`], [`Relay`], [`Ways`]). So whatever the
-//! world has heard is on disk, and what is not on disk nobody has heard.
+//! world has heard is on disk, and what is not on disk nobody has heard. The same holds for a
+//! second disk that the operator chose, where there is one ([`copy`]).
 
+pub mod copy;
 mod gate;
 mod relay;
 mod table;
@@ -14,5 +16,5 @@ mod ways;
 
 pub use gate::{Gate, NotWritten};
 pub use relay::{Held, Relay};
-pub use table::{DurableStore, FILE_NAME};
+pub use table::{DurableStore, FILE_NAME, Local, OpenError, lay_down};
 pub use ways::Ways;

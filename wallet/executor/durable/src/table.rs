@@ -19,7 +19,10 @@ use std::{
 use store::{KeyValues, KvKey, StorageError};
 use tokio::sync::watch;
 
-use crate::gate::{Gate, Progress};
+use crate::{
+    copy::{CarryError, Carrier, Home, LOCAL, Mirror, goes_along},
+    gate::{Gate, Progress},
+};
 
 /// The database's name in the node's folder.
 pub const FILE_NAME: &str = "node.db";
@@ -42,6 +45,62 @@ pub(crate) struct Shared {
     table: Mutex<KeyValues>,
     /// A fault point of tests.
     at_commit: OnceLock<fn()>,
+}
+
+/// Why a store did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The backup's folder does not take this start.
+    #[error("{0}")]
+    Copy(#[source] CarryError),
+}
+
+/// What a store knows of itself: kept in its own table, and in no copy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Local {
+    /// Moments so far.
+    pub seq: u64,
+    /// Starts so far, of this wallet in whatever folder.
+    pub epoch: u64,
+    /// The copy is behind since then.
+    pub stale_since_ms: Option<u64>,
+}
+
+const SEQ: &str = "seq";
+const EPOCH: &str = "epoch";
+const STALE: &str = "stale_since_ms";
+
+impl Local {
+    fn key(name: &str) -> KvKey {
+        KvKey { primary: LOCAL.into(), secondary: String::new(), name: name.into() }
+    }
+
+    fn read(table: &KeyValues) -> Result<Self, StorageError> {
+        let number = |name| -> Result<Option<u64>, StorageError> {
+            let bytes = table.get(&Self::key(name))?;
+            Ok(bytes.and_then(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?))))
+        };
+        Ok(Self {
+            seq: number(SEQ)?.unwrap_or(0),
+            epoch: number(EPOCH)?.unwrap_or(0),
+            stale_since_ms: number(STALE)?,
+        })
+    }
+}
+
+/// Writes a node's whole state into an empty folder, where its next start goes on from it.
+pub fn lay_down(
+    dir: &Path,
+    state: &BTreeMap<KvKey, Vec<u8>>,
+    local: Local,
+) -> Result<(), StorageError> {
+    let (seq, epoch) = (local.seq.to_le_bytes(), local.epoch.to_le_bytes());
+    let (seq_key, epoch_key) = (Local::key(SEQ), Local::key(EPOCH));
+    let own = [(&seq_key, Some(&seq[..])), (&epoch_key, Some(&epoch[..]))];
+    let state = state.iter().map(|(key, value)| (key, Some(value.as_slice())));
+    KeyValues::open(&dir.join(FILE_NAME))?.apply(state.chain(own))
 }
 
 #[derive(Default)]
@@ -161,8 +220,9 @@ impl Shared {
         Ok(names.into_iter().collect())
     }
 
-    /// Takes the closed moments; `None` when the store has ended and all is written.
-    fn next_batch(&self) -> Option<(Arc<Writes>, u64)> {
+    /// Takes the closed moments, none where something else is due; `None` when the store has ended
+    /// and all is written.
+    fn next_batch(&self, due: impl Fn() -> bool) -> Option<(Arc<Writes>, u64)> {
         let mut state = self.state();
         loop {
             if state.failed.is_some() {
@@ -176,7 +236,7 @@ impl Shared {
                 }
                 state.close();
             }
-            if !state.closed.is_empty() {
+            if !state.closed.is_empty() || (due() && !state.ending) {
                 state.writing = Arc::new(std::mem::take(&mut state.closed));
                 return Some((Arc::clone(&state.writing), state.closed_upto));
             }
@@ -194,25 +254,66 @@ impl Shared {
         }
     }
 
-    fn run(&self, on_disk: &watch::Sender<Progress>) {
-        while let Some((batch, upto)) = self.next_batch() {
-            self.fault_point();
-            let written = self.table().apply(batch.iter().map(|(k, v)| (k, v.as_deref())));
-            self.fault_point();
+    /// A moment goes to the disk, then to the copy's folder; only then may words leave. So the
+    /// disk is never behind the folder, and who is was copied from an older disk.
+    fn run(&self, mut seq: u64, mut carrier: Option<Carrier>, on_disk: &watch::Sender<Progress>) {
+        while let Some((batch, upto)) = self.next_batch(|| carrier.as_ref().is_some_and(Carrier::due))
+        {
+            let mut written = Ok(());
+            if !batch.is_empty() {
+                self.fault_point();
+                written = self.commit(&batch, seq + 1).map_err(|error| error.to_string());
+                self.fault_point();
+            }
+            if written.is_ok() {
+                seq += u64::from(!batch.is_empty());
+                if let Some(carrier) = &mut carrier {
+                    let along = batch.iter().filter(|(key, _)| goes_along(key));
+                    let along = along.map(|(key, value)| (key.clone(), value.clone())).collect();
+                    written = carrier.carry(seq, along, self).map_err(|error| error.to_string());
+                }
+            }
             let mut state = self.state();
             match written {
                 Ok(()) => {
                     state.writing = Arc::default();
                     on_disk.send_modify(|progress| progress.writes = upto);
                 }
-                Err(error) => {
-                    tracing::error!(%error, "the node's state could not be written");
-                    let why = error.to_string();
+                Err(why) => {
+                    tracing::error!(why, "the node's state could not be written");
                     state.failed = Some(why.clone());
                     on_disk.send_modify(|progress| progress.failed = Some(why));
                 }
             }
         }
+        if let Some(carrier) = &mut carrier
+            && self.state().failed.is_none()
+        {
+            carrier.close(seq);
+        }
+    }
+
+    fn commit(&self, batch: &Writes, seq: u64) -> Result<(), StorageError> {
+        let (key, seq) = (Local::key(SEQ), seq.to_le_bytes());
+        let batch = batch.iter().map(|(key, value)| (key, value.as_deref()));
+        self.table().apply(batch.chain([(&key, Some(&seq[..]))]))
+    }
+}
+
+impl Home for Shared {
+    fn all(&self) -> Result<Vec<(KvKey, Vec<u8>)>, StorageError> {
+        self.table().all()
+    }
+
+    fn note_stale(&self, since_ms: Option<u64>) -> Result<(), StorageError> {
+        let since = since_ms.map(u64::to_le_bytes);
+        let key = Local::key(STALE);
+        self.table().apply([(&key, since.as_ref().map(<[u8; 8]>::as_slice))])
+    }
+
+    fn ending(&self, wait: Duration) -> bool {
+        std::thread::sleep(wait);
+        self.state().ending
     }
 }
 
@@ -220,17 +321,48 @@ impl DurableStore {
     /// Opens the store at `<dir>/node.db`. Call [`Gate::built`] between building the node and
     /// starting it.
     pub fn open(dir: &Path) -> Result<(Self, Gate), StorageError> {
-        let shared = Arc::new(Shared {
+        Self::start(Self::shared(dir)?, 0, None)
+    }
+
+    /// The same with a copy: claims its folder and writes everything there before it returns.
+    ///
+    /// # Errors
+    /// [`OpenError::Copy`] where the folder has seen a newer copy of this wallet, and, where nothing
+    /// may leave without it, where it is away.
+    pub fn open_with(dir: &Path, mirror: &Mirror) -> Result<(Self, Gate), OpenError> {
+        let shared = Self::shared(dir)?;
+        let local = Local::read(&shared.table())?;
+        let epoch = local.epoch + 1;
+        shared.table().apply([(&Local::key(EPOCH), Some(&epoch.to_le_bytes()[..]))])?;
+        let carrier = Carrier::open(mirror, &*shared, local, epoch).map_err(OpenError::Copy)?;
+        Ok(Self::start(shared, local.seq, Some(carrier))?)
+    }
+
+    /// What the store in `dir` knows of itself, while nobody has it open or while somebody does.
+    pub fn local(dir: &Path) -> Result<Local, StorageError> {
+        Local::read(&KeyValues::open(&dir.join(FILE_NAME))?)
+    }
+
+    fn shared(dir: &Path) -> Result<Arc<Shared>, StorageError> {
+        Ok(Arc::new(Shared {
             state: Mutex::new(State { building: true, ..State::default() }),
             wake: Condvar::new(),
             table: Mutex::new(KeyValues::open(&dir.join(FILE_NAME))?),
             at_commit: OnceLock::new(),
-        });
+        }))
+    }
+
+    fn start(
+        shared: Arc<Shared>,
+        seq: u64,
+        carrier: Option<Carrier>,
+    ) -> Result<(Self, Gate), StorageError> {
+        let seq = if carrier.is_some() { seq } else { Local::read(&shared.table())?.seq };
         let (progress, on_disk) = watch::channel(Progress::default());
         let writing = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
             .name("node store".into())
-            .spawn(move || writing.run(&progress))
+            .spawn(move || writing.run(seq, carrier, &progress))
             .map_err(StorageError::from)?;
         let gate = Gate { shared: Arc::clone(&shared), on_disk };
         Ok((Self { shared, writer: Some(writer) }, gate))

@@ -1,0 +1,15 @@
+//! A second home for the node's state: a folder that has each moment before anyone hears of it.
+
+mod folder;
+mod mirror;
+mod record;
+mod segment;
+
+pub use folder::{Contents, Folder, FolderError, Owner};
+pub(crate) use mirror::{Carrier, Home, goes_along};
+pub use mirror::{Beside, CarryError, Kept, Mirror, MirrorStatus, Pin, Place, Standing};
+pub use record::{Begin, Body, Policy};
+pub use segment::{CopyKey, Damage};
+
+/// The namespace of what a node's folder knows of itself and no copy has.
+pub(crate) const LOCAL: &str = "pilothouse";
