@@ -1,6 +1,6 @@
 //! BOLT 11 payment requests: read, then checked before money follows them.
 
-use domain::{ErrorBody, Msat, Network, PaymentHash, Timestamp};
+use domain::{ErrorBody, Msat, Network, PaymentHash, Sha256Hash, Timestamp};
 use lightning_invoice::{Bolt11Invoice, Bolt11InvoiceDescriptionRef, Currency};
 
 /// Longer payment requests are refused unread.
@@ -21,6 +21,22 @@ pub struct Bolt11 {
     pub memo: String,
 }
 
+/// A payment request that may leave the amount to who pays; its signature was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bolt11Request {
+    /// The request as it is kept and compared: lower case, without a `lightning:` prefix.
+    pub text: String,
+    pub payment_hash: PaymentHash,
+    /// The node that signed, as hex.
+    pub payee: String,
+    /// Nothing where the payer names the amount; never zero.
+    pub amount_msat: Option<Msat>,
+    pub expires_at: Timestamp,
+    pub memo: String,
+    /// The SHA-256 of what is paid for: the request's own field `h`, or that of its description.
+    pub description_hash: Sha256Hash,
+}
+
 /// Why a payment request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Bolt11Error {
@@ -30,8 +46,10 @@ pub enum Bolt11Error {
     Malformed(String),
     #[error("The payment request is for {found}, and this wallet is on {wanted}.")]
     OtherNetwork { found: &'static str, wanted: Network },
-    #[error("The payment request names no amount, which this wallet does not pay yet.")]
+    #[error("The payment request names no amount.")]
     NoAmount,
+    #[error("The payment request asks for nothing: its amount is zero.")]
+    ZeroAmount,
     #[error("The payment request asks for more than can be kept exactly.")]
     AmountTooLarge,
 }
@@ -41,7 +59,7 @@ impl Bolt11Error {
         let code = match self {
             Self::TooLong | Self::Malformed(_) => "bad_invoice",
             Self::OtherNetwork { .. } => "wrong_network",
-            Self::NoAmount | Self::AmountTooLarge => "unsupported_amount",
+            Self::NoAmount | Self::ZeroAmount | Self::AmountTooLarge => "unsupported_amount",
         };
         ErrorBody::refused(code, format!("{self} Nothing was sent."))
             .hint("Ask the payee for a new invoice.")
@@ -49,6 +67,16 @@ impl Bolt11Error {
 }
 
 impl Bolt11 {
+    /// Reads a payment request for `network` that names its amount.
+    pub fn read(text: &str, network: Network) -> Result<Self, Bolt11Error> {
+        let read = Bolt11Request::read(text, network)?;
+        let amount_msat = read.amount_msat.ok_or(Bolt11Error::NoAmount)?;
+        let Bolt11Request { text, payment_hash, payee, expires_at, memo, .. } = read;
+        Ok(Self { text, payment_hash, payee, amount_msat, expires_at, memo })
+    }
+}
+
+impl Bolt11Request {
     /// Reads a payment request for `network`.
     pub fn read(text: &str, network: Network) -> Result<Self, Bolt11Error> {
         let text = text.trim();
@@ -64,8 +92,9 @@ impl Bolt11 {
             return Err(Bolt11Error::OtherNetwork { found: name(found), wanted: network });
         }
         let amount_msat = match invoice.amount_milli_satoshis() {
-            None | Some(0) => return Err(Bolt11Error::NoAmount),
-            Some(msat) => Msat::new(msat).map_err(|_| Bolt11Error::AmountTooLarge)?,
+            None => None,
+            Some(0) => return Err(Bolt11Error::ZeroAmount),
+            Some(msat) => Some(Msat::new(msat).map_err(|_| Bolt11Error::AmountTooLarge)?),
         };
         let expires_at = invoice.expires_at().map_or(u64::MAX, |since| since.as_secs());
         Ok(Self {
@@ -76,6 +105,7 @@ impl Bolt11 {
             // Kept below 2^53 ms, which every date that a person can mean is.
             expires_at: Timestamp::from_secs(expires_at.min(1 << 42)),
             memo: memo(&invoice),
+            description_hash: description_hash(&invoice),
         })
     }
 }
@@ -93,14 +123,28 @@ fn memo(invoice: &Bolt11Invoice) -> String {
     }
 }
 
-/// `text` without control characters and invisible direction marks, at most [`MAX_MEMO_LEN`] bytes.
+fn description_hash(invoice: &Bolt11Invoice) -> Sha256Hash {
+    match invoice.description() {
+        Bolt11InvoiceDescriptionRef::Direct(text) => Sha256Hash::of(text.as_inner().0.as_bytes()),
+        Bolt11InvoiceDescriptionRef::Hash(hash) => {
+            let bytes: &[u8; 32] = hash.0.as_ref();
+            Sha256Hash(*bytes)
+        }
+    }
+}
+
+/// Whether a character shows nothing of itself, yet may change how what is around it reads.
+pub(crate) fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// `text` without control characters and invisible marks, at most [`MAX_MEMO_LEN`] bytes.
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(MAX_MEMO_LEN));
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    for c in text.chars().filter(|c| !hidden(*c)) {
+    for c in text.chars().filter(|c| !is_hidden(*c)) {
         if out.len() + c.len_utf8() > MAX_MEMO_LEN {
             break;
         }

@@ -4,12 +4,15 @@
 //! backend, keys every payment by its idempotency key and its payment hash, and counts money only
 //! when the backend names the hash of a payment that it knows.
 
+pub mod backup;
 pub mod bolt11;
+pub mod chain;
 mod entry;
 pub mod event;
 pub mod io;
 pub mod ledger;
 mod machine;
+pub mod payable;
 pub mod state;
 pub mod wire;
 
