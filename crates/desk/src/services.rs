@@ -1,6 +1,6 @@
 //! Our own programs: the practice network and the wallet's executor, started, joined and watched.
 
-use domain::ErrorBody;
+use domain::{ErrorBody, Network};
 use engine::{Command, Fact, Input, event::ServiceChanged, view::ServiceState};
 use host::{
     Home,
@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 use tokio::{sync::watch, task::JoinSet};
-use wallet::wire;
+use wallet::{
+    chain::{self, ChainFile, Login, Source},
+    wire,
+};
 
 use crate::{practice, process::Inner};
 
@@ -166,16 +169,22 @@ fn write_chain_file(dir: &Path, network: &practice::Rendezvous) -> Result<(), Er
         ErrorBody::new("practice_not_reachable", format!("The chain's password: {error}"))
     };
     let password = std::fs::read_to_string(&chain.rpc_password_path).map_err(not_read)?;
-    let peers: Vec<_> = network
-        .counterparty
-        .iter()
-        .map(|peer| format!("{}@{}", peer.node_id, peer.address))
-        .collect();
-    let file = json!({
-        "host": chain.rpc_host, "port": chain.rpc_port, "user": chain.rpc_user,
-        "password": password.trim(), "peers": peers,
-    });
-    host::home::write_private(&dir.join("chain.json"), file.to_string().as_bytes())
+    let source = Source::Bitcoind {
+        host: chain.rpc_host.clone(),
+        port: chain.rpc_port,
+        login: Login::Password {
+            user: chain.rpc_user.clone(),
+            password: password.trim().to_owned(),
+        },
+    };
+    let mut file = ChainFile::new(Network::Practice, source);
+    if let Some(peer) = &network.counterparty {
+        file.peers = vec![format!("{}@{}", peer.node_id, peer.address)];
+        file.no_reserve = vec![peer.node_id.clone()];
+    }
+    let text = serde_json::to_vec(&file)
+        .map_err(|error| ErrorBody::new("internal", error.to_string()))?;
+    host::home::write_private(&dir.join(chain::FILE_NAME), &text)
         .map_err(|error| ErrorBody::new("not_written", error.to_string()))
 }
 

@@ -2,8 +2,10 @@
 
 mod adapter;
 mod convert;
+mod front;
 mod open;
 mod peers;
 
 pub use adapter::LdkBackend;
+pub use front::SourceError;
 pub use open::{OpenError, Options};

@@ -201,6 +201,11 @@ impl Practice {
         self.running.lightning.as_ref().map(|lightning| &lightning.counterparty)
     }
 
+    /// The chain, for a test part that is served beside its RPC.
+    pub fn chain(&self) -> Option<Arc<Mutex<Chain>>> {
+        self.running.lightning.as_ref().map(|lightning| Arc::clone(&lightning.chain))
+    }
+
     /// Returns when the control socket is asked to shut down.
     pub async fn asked_to_stop(&self) {
         let mut stop = self.running.stop.subscribe();

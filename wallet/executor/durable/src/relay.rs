@@ -50,7 +50,17 @@ impl Relay {
 
     /// The same on a given port.
     pub async fn start_on(port: u16, target: String, held: Held, gate: Gate) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        Self::start_at((Ipv4Addr::LOCALHOST, port).into(), target, held, gate).await
+    }
+
+    /// The same on a given address, which may be one that others reach.
+    pub async fn start_at(
+        at: SocketAddr,
+        target: String,
+        held: Held,
+        gate: Gate,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(at).await?;
         let address = listener.local_addr()?;
         let accepting = tokio::spawn(accept(listener, Arc::from(target), held, gate));
         Ok(Self { address, accepting })

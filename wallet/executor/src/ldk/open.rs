@@ -3,7 +3,7 @@
 use domain::Network;
 use ldk_durable::{DurableStore, Gate, Held, Relay};
 use ldk_node::{
-    BuildError, Builder, Node, NodeError,
+    BuildError, Builder, Node,
     bip39::Mnemonic,
     bitcoin::secp256k1::PublicKey,
     config::{AnchorChannelsConfig, Config},
@@ -17,14 +17,20 @@ use std::{
     sync::Arc,
 };
 
+use wallet::chain::ChainFile;
+
 use super::{
     adapter::LdkBackend,
     convert,
+    front::{Front, SourceError},
     peers::{Peer, Peers},
 };
-use crate::chain_file::ChainFile;
+use crate::chain_file::{self, ChainFileError};
 
 const LISTEN_FILE: &str = "listen";
+/// Kept on the chain for each channel whose peer is not trusted to pay for its closing: enough for
+/// the anchor's and the HTLCs' transactions while fees are not extreme.
+const ANCHOR_RESERVE_SAT: u64 = 25_000;
 
 /// What a node is opened with.
 #[derive(Debug)]
@@ -41,52 +47,58 @@ pub struct Options {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error(transparent)]
-    ChainFile(#[from] crate::chain_file::ChainFileError),
+    ChainFile(#[from] ChainFileError),
+    #[error(transparent)]
+    Source(#[from] SourceError),
     #[error("the node's folder {path} cannot be used: {source}")]
     Folder { path: PathBuf, source: io::Error },
+    #[error("{0} cannot be listened on, as chain.json asks for: {1}")]
+    Listen(SocketAddr, io::Error),
     #[error("the node could not be built: {0}")]
     Build(BuildError),
     /// The chain source does not answer, most often: worth another try.
-    #[error("the node could not start: {0}")]
-    Start(NodeError),
+    #[error("the node could not start: {reason}")]
+    Start { reason: String },
 }
 
 impl OpenError {
-    /// Whether the same call may succeed later without anyone's help.
+    /// Whether the same call may succeed later: the file, the source or the port may be others.
     pub fn is_temporary(&self) -> bool {
-        matches!(
-            self,
-            Self::Start(_) | Self::ChainFile(crate::chain_file::ChainFileError::Io { .. })
-        )
+        match self {
+            Self::ChainFile(error) => error.is_temporary(),
+            Self::Source(_) | Self::Start { .. } | Self::Listen(..) => true,
+            Self::Folder { .. } | Self::Build(_) => false,
+        }
     }
 }
 
 impl LdkBackend {
-    /// Builds the node and starts it. Blocks until the chain source has answered.
+    /// Builds the node and starts it. Blocks until the chain source has answered; nothing is
+    /// written before it has shown that it is of this network.
     pub fn open(options: &Options, mnemonic: &Mnemonic) -> Result<Self, OpenError> {
-        let chain = ChainFile::read(&options.chain_dir, options.network)?;
+        let chain = chain_file::read(&options.chain_dir, options.network)?;
+        let front = options.runtime.block_on(Front::open(&chain.source, options.network))?;
         let folder = |source| OpenError::Folder { path: options.dir.clone(), source };
         host::Home::open(&options.dir).map_err(|error| folder(io::Error::other(error)))?;
         let (store, gate) =
             DurableStore::open(&options.dir).map_err(|error| folder(io::Error::other(error)))?;
-        let source = format!("{}:{}", chain.host, chain.port);
-        let to_chain = options
-            .runtime
-            .block_on(Relay::start(source, Held::Caller, gate.clone()))
-            .map_err(folder)?;
+        let to_chain = Relay::start(front.address().to_string(), Held::Caller, gate.clone());
+        let to_chain = options.runtime.block_on(to_chain).map_err(folder)?;
+        let peers = Peers::new(options, gate.clone(), front);
         let inside = free_port().map_err(folder)?;
-        let node = build(options, &chain, mnemonic, store, to_chain.address(), inside)?;
+        let node = build(options, &chain, mnemonic, store, &peers, to_chain.address(), inside)?;
         gate.built();
-        node.start().map_err(OpenError::Start)?;
-        let door = match open_door(options, inside, &gate) {
-            Ok(door) => door,
+        if let Err(error) = node.start() {
+            let reason = peers.front().trouble().unwrap_or_else(|| error.to_string());
+            return Err(OpenError::Start { reason });
+        }
+        match open_door(options, &chain, inside, &gate) {
+            Ok(door) => Ok(Self::new(node, gate, peers, door, to_chain, options.runtime.clone())),
             Err(error) => {
                 let _stopped = node.stop();
-                return Err(folder(error));
+                Err(error)
             }
-        };
-        let peers = Peers::new(options, gate.clone());
-        Ok(Self::new(node, gate, peers, door, to_chain, options.runtime.clone()))
+        }
     }
 }
 
@@ -97,31 +109,37 @@ fn build(
     chain: &ChainFile,
     mnemonic: &Mnemonic,
     store: DurableStore,
+    peers: &Peers,
     to_chain: SocketAddr,
     inside: u16,
 ) -> Result<Node, OpenError> {
-    let trusted: Vec<PublicKey> =
-        chain.peers.iter().filter_map(|text| Peer::parse(text)).map(|peer| peer.node_id).collect();
+    let mut trusted: Vec<PublicKey> =
+        chain.no_reserve.iter().filter_map(|id| id.parse().ok()).collect();
+    let lsp = chain.lsps2.as_ref().and_then(|lsps2| Some((Peer::parse(&lsps2.node)?, lsps2)));
+    trusted.extend(lsp.iter().map(|(peer, _)| peer.node_id));
     let listening = SocketAddress::from(SocketAddr::from((Ipv4Addr::LOCALHOST, inside)));
+    // Without an alias nothing is ever announced: neither the node nor a channel of it.
     let config = Config {
         network: convert::network(options.network),
         storage_dir_path: options.dir.to_string_lossy().into_owned(),
         anchor_channels_config: Some(AnchorChannelsConfig {
             trusted_peers_no_reserve: trusted,
-            ..AnchorChannelsConfig::default()
+            per_channel_reserve_sats: ANCHOR_RESERVE_SAT,
         }),
         ..Config::default()
     };
     let mut builder = Builder::from_config(config);
+    peers.front().configure(&mut builder, to_chain);
+    if let Some((peer, lsps2)) = lsp {
+        // The node calls the provider by itself, so by a way that holds its words.
+        let way = peers
+            .way(&peer)
+            .map_err(|source| OpenError::Folder { path: options.dir.clone(), source })?;
+        builder.set_liquidity_source_lsps2(peer.node_id, way, lsps2.token.clone());
+    }
     builder
         .set_runtime(options.runtime.clone())
         .set_entropy_bip39_mnemonic(mnemonic.clone(), None)
-        .set_chain_source_bitcoind_rpc(
-            to_chain.ip().to_string(),
-            to_chain.port(),
-            chain.user.clone(),
-            chain.password.clone(),
-        )
         .set_filesystem_logger(
             Some(options.dir.join("node.log").to_string_lossy().into_owned()),
             Some(LogLevel::Info),
@@ -135,20 +153,31 @@ fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// Where peers call: the port of the last start, so that they find the node again, or another one
-/// where that is taken.
-fn open_door(options: &Options, inside: u16, gate: &Gate) -> io::Result<Relay> {
-    let file = options.dir.join(LISTEN_FILE);
-    let known = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+/// Where peers call: the address that the operator chose, else the port of the last start on this
+/// computer, so that they find the node again, or another one where that is taken.
+fn open_door(
+    options: &Options,
+    chain: &ChainFile,
+    inside: u16,
+    gate: &Gate,
+) -> Result<Relay, OpenError> {
     let target = format!("{}:{inside}", Ipv4Addr::LOCALHOST);
-    let open = |port| {
-        let relay = Relay::start_on(port, target.clone(), Held::Callee, gate.clone());
+    let open = |at: SocketAddr| {
+        let relay = Relay::start_at(at, target.clone(), Held::Callee, gate.clone());
         options.runtime.block_on(relay)
     };
-    let door = match known.map(open) {
+    if let Some(chosen) = chain.listen.as_ref().and_then(|listen| listen.parse().ok()) {
+        return open(chosen).map_err(|error| OpenError::Listen(chosen, error));
+    }
+    let folder = |source| OpenError::Folder { path: options.dir.clone(), source };
+    let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let file = options.dir.join(LISTEN_FILE);
+    let known = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+    let door = match known.map(|port| open(local(port))) {
         Some(Ok(door)) => door,
-        _ => open(0)?,
+        _ => open(local(0)).map_err(folder)?,
     };
-    host::home::write_private(&file, door.address().port().to_string().as_bytes())?;
+    host::home::write_private(&file, door.address().port().to_string().as_bytes())
+        .map_err(folder)?;
     Ok(door)
 }

@@ -3,11 +3,11 @@
 use domain::Network;
 use ldk_durable::{Gate, Ways};
 use ldk_node::{Node, bitcoin::secp256k1::PublicKey, lightning::ln::msgs::SocketAddress};
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 use tokio::runtime::Handle;
 
-use super::Options;
-use crate::chain_file::ChainFile;
+use super::{Options, front::Front};
+use crate::chain_file;
 
 /// `<node id>@<host>:<port>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,29 +23,44 @@ impl Peer {
     }
 }
 
-/// Keeps the way to each peer: a relay that holds our words until they are on disk.
+/// Keeps the ways out of the node: to the chain, and to each peer a relay that holds our words
+/// until they are on disk.
 pub struct Peers {
     chain_dir: PathBuf,
     network: Network,
     runtime: Handle,
     ways: Ways,
+    front: Front,
 }
 
 impl Peers {
-    pub fn new(options: &Options, gate: Gate) -> Self {
+    pub fn new(options: &Options, gate: Gate, front: Front) -> Self {
         Self {
             chain_dir: options.chain_dir.clone(),
             network: options.network,
             runtime: options.runtime.clone(),
             ways: Ways::new(gate, options.runtime.clone()),
+            front,
         }
+    }
+
+    /// The way to the chain.
+    pub fn front(&self) -> &Front {
+        &self.front
+    }
+
+    /// Where the node calls to reach a peer. Blocks for a moment.
+    pub fn way(&self, peer: &Peer) -> io::Result<SocketAddress> {
+        let way = self.runtime.block_on(self.ways.to(&peer.address.to_string()))?;
+        Ok(SocketAddress::from(way))
     }
 
     /// Connects to each peer that is not connected. Blocks.
     pub fn connect(&self, node: &Node) {
-        let Ok(chain) = ChainFile::read(&self.chain_dir, self.network) else { return };
+        let Ok(chain) = chain_file::read(&self.chain_dir, self.network) else { return };
         let connected = node.list_peers();
-        for text in &chain.peers {
+        let lsp = chain.lsps2.iter().map(|lsps2| &lsps2.node);
+        for text in chain.peers.iter().chain(lsp) {
             let Some(peer) = Peer::parse(text) else {
                 tracing::warn!(peer = text, "a peer in chain.json is not <node id>@<host>:<port>");
                 continue;
@@ -54,9 +69,8 @@ impl Peers {
             if peer.node_id == node.node_id() || connected.iter().any(here) {
                 continue;
             }
-            let target = peer.address.to_string();
-            let way = match self.runtime.block_on(self.ways.to(&target)) {
-                Ok(way) => SocketAddress::from(way),
+            let way = match self.way(&peer) {
+                Ok(way) => way,
                 Err(error) => {
                     tracing::warn!(%error, peer = text, "no relay to the peer could be started");
                     continue;

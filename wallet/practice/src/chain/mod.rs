@@ -1,10 +1,13 @@
 //! A private regtest chain: Bitcoin's rules for scripts, locks and values, one node, no re-orgs.
 //!
-//! It speaks the part of bitcoind's JSON-RPC that Lightning nodes and simple tools use. Blocks and
+//! It speaks the part of bitcoind's JSON-RPC that Lightning nodes, Electrum servers and simple tools
+//! use. Blocks and
 //! the mempool are synced to disk before anyone hears of them, so that no node ever sees the chain
 //! shrink. Regtest is the only network it knows.
 
+mod esplora;
 mod file;
+mod index;
 mod mempool;
 mod miner;
 mod rpc;
@@ -18,8 +21,9 @@ mod server_tests;
 #[cfg(test)]
 mod tests;
 
+pub use esplora::Esplora;
 pub use mempool::Refusal;
-pub use rpc::{MAX_REQUEST_BYTES, RpcError, RpcRequest, parse_request};
+pub use rpc::{Calls, MAX_REQUEST_BYTES, RpcError, RpcRequest, parse_requests};
 pub use server::{Credentials, RpcServer};
 pub use treasury::{Treasury, TreasuryError};
 

@@ -13,6 +13,7 @@ use std::str::FromStr;
 
 /// Larger than the hex of the heaviest transaction that the mempool takes.
 pub const MAX_REQUEST_BYTES: usize = 2 * 1024 * 1024;
+const MAX_BATCH: usize = 10_000;
 /// One satoshi per byte, in bitcoin per thousand bytes, as bitcoind says it.
 const RELAY_FEE_BTC_PER_KVB: f64 = 0.000_01;
 const ESTIMATE_BTC_PER_KVB: f64 = 0.000_02;
@@ -54,17 +55,32 @@ pub struct RpcRequest {
     pub id: Value,
 }
 
-/// Reads one call; batches are not offered.
+/// What one HTTP request asks.
+#[derive(Debug)]
+pub enum Calls {
+    One(RpcRequest),
+    /// Each is answered for itself, in their order.
+    Batch(Vec<Result<RpcRequest, RpcError>>),
+}
+
+/// Reads a call, or a batch of them.
 ///
 /// # Errors
-/// With the codes of JSON-RPC if it is not JSON or not a call.
-pub fn parse_request(body: &[u8]) -> Result<RpcRequest, RpcError> {
+/// With the codes of JSON-RPC if it is not JSON, not a call, or too many of them.
+pub fn parse_requests(body: &[u8]) -> Result<Calls, RpcError> {
     let value: Value = serde_json::from_slice(body)
         .map_err(|error| RpcError::new(RpcError::PARSE, format!("Parse error: {error}")))?;
-    if value.is_array() {
-        let text = "Batches are not offered here; send one call per request";
-        return Err(RpcError::new(RpcError::INVALID_REQUEST, text));
+    match value {
+        Value::Array(calls) if calls.is_empty() || calls.len() > MAX_BATCH => {
+            let text = format!("A batch has 1 to {MAX_BATCH} calls");
+            Err(RpcError::new(RpcError::INVALID_REQUEST, text))
+        }
+        Value::Array(calls) => Ok(Calls::Batch(calls.into_iter().map(parse_call).collect())),
+        call => parse_call(call).map(Calls::One),
     }
+}
+
+fn parse_call(value: Value) -> Result<RpcRequest, RpcError> {
     let request: RpcRequest = serde_json::from_value(value).map_err(|error| {
         RpcError::new(RpcError::INVALID_REQUEST, format!("Invalid request: {error}"))
     })?;
@@ -141,6 +157,9 @@ impl Chain {
             "estimatesmartfee" => Ok(json!({ "feerate": ESTIMATE_BTC_PER_KVB, "blocks": 2 })),
             "getrawtransaction" => self.raw_transaction(&params),
             "gettxout" => self.tx_out(&params),
+            "getindexinfo" => Ok(json!({
+                "txindex": { "synced": true, "best_block_height": self.height() },
+            })),
             "sendrawtransaction" => self.send(&params, now_secs),
             "generatetoaddress" => self.generate(&params, now_secs),
             "getnetworkinfo" => Ok(json!({
@@ -261,6 +280,7 @@ impl Chain {
             "bytes": entries.iter().map(|entry| entry.tx.vsize()).sum::<usize>(),
             "mempoolminfee": RELAY_FEE_BTC_PER_KVB,
             "minrelaytxfee": RELAY_FEE_BTC_PER_KVB,
+            "incrementalrelayfee": RELAY_FEE_BTC_PER_KVB,
             "fullrbf": false,
         })
     }

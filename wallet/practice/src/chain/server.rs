@@ -1,6 +1,6 @@
-//! The HTTP side of the chain's JSON-RPC: basic authentication, one call per POST.
+//! The HTTP side of the chain's JSON-RPC: basic authentication, a call or a batch per POST.
 
-use super::{Chain, MAX_REQUEST_BYTES, RpcError, parse_request};
+use super::{Calls, Chain, MAX_REQUEST_BYTES, RpcError, RpcRequest, parse_requests};
 use crate::http::{self, Body, BodyError, Service};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use host::home::write_private;
@@ -101,35 +101,58 @@ impl Service for RpcServer {
         };
         // Scripts and the disk take milliseconds: not on the threads that serve sockets.
         let answered = tokio::task::spawn_blocking(move || {
-            let request = parse_request(&body).map_err(|error| (Value::Null, error))?;
+            let calls = match parse_requests(&body) {
+                Ok(calls) => calls,
+                Err(error) => {
+                    return reply(status_of(&Err(error.clone())), &told(Value::Null, Err(error)));
+                }
+            };
             let mut chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
-            match chain.call(&request, host::clock::now().as_secs()) {
-                Ok(result) => Ok((request.id, result)),
-                Err(error) => Err((request.id, error)),
+            let now_secs = host::clock::now().as_secs();
+            match calls {
+                Calls::One(request) => {
+                    let result = chain.call(&request, now_secs);
+                    reply(status_of(&result), &told(request.id, result))
+                }
+                // As with bitcoind, a batch is answered, whatever became of its calls.
+                Calls::Batch(calls) => {
+                    let mut answer = |call: Result<RpcRequest, RpcError>| match call {
+                        Ok(request) => {
+                            let result = chain.call(&request, now_secs);
+                            told(request.id, result)
+                        }
+                        Err(error) => told(Value::Null, Err(error)),
+                    };
+                    reply(StatusCode::OK, &calls.into_iter().map(&mut answer).collect())
+                }
             }
         })
         .await;
-        match answered {
-            Ok(Ok((id, result))) => {
-                reply(StatusCode::OK, &json!({ "result": result, "error": null, "id": id }))
-            }
-            Ok(Err((id, error))) => {
-                let status = match error.code {
-                    RpcError::INVALID_REQUEST => StatusCode::BAD_REQUEST,
-                    RpcError::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
-                    _ => StatusCode::INTERNAL_SERVER_ERROR,
-                };
-                let told = json!({ "code": error.code, "message": error.message });
-                reply(status, &json!({ "result": null, "error": told, "id": id }))
-            }
-            Err(error) => {
-                tracing::error!(%error, "an RPC call ended early");
-                http::answer(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "text/plain",
-                    "the call ended early",
-                )
-            }
+        answered.unwrap_or_else(|error| {
+            tracing::error!(%error, "an RPC call ended early");
+            let text = "the call ended early";
+            http::answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", text)
+        })
+    }
+}
+
+fn status_of(result: &Result<Value, RpcError>) -> StatusCode {
+    match result {
+        Ok(_) => StatusCode::OK,
+        Err(error) => match error.code {
+            RpcError::INVALID_REQUEST => StatusCode::BAD_REQUEST,
+            RpcError::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        },
+    }
+}
+
+fn told(id: Value, result: Result<Value, RpcError>) -> Value {
+    match result {
+        Ok(result) => json!({ "result": result, "error": null, "id": id }),
+        Err(error) => {
+            let told = json!({ "code": error.code, "message": error.message });
+            json!({ "result": null, "error": told, "id": id })
         }
     }
 }

@@ -93,6 +93,27 @@ async fn calls_are_answered_on_one_connection() {
 }
 
 #[tokio::test]
+async fn a_batch_is_answered_call_by_call() {
+    let server = Server::start().await;
+    let batch = json!([
+        { "method": "getblockcount", "id": 1 },
+        { "method": "nothing", "id": 2 },
+        7,
+        { "method": "getblockhash", "params": [0], "id": 3 },
+    ]);
+    let mut connection = server.connect().await;
+    let (status, body) = ask(&mut connection, server.post(&batch.to_string()).as_bytes()).await;
+    let answers: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(status, 200);
+    assert_eq!(answers[0], json!({ "result": 0, "error": null, "id": 1 }));
+    assert_eq!(answers[1]["error"]["code"], -32601);
+    assert_eq!(answers[2]["error"]["code"], -32600);
+    assert_eq!((&answers[3]["id"], answers[3]["result"].is_string()), (&json!(3), true));
+    drop(connection);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_not_a_good_call_gets_a_clear_answer() {
     let server = Server::start().await;
     let wrong = BASE64_STANDARD.encode("practice:wrong");

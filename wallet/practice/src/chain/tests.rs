@@ -71,7 +71,8 @@ impl Net {
 
     fn rpc(&mut self, method: &str, params: Value) -> Result<Value, RpcError> {
         let body = json!({ "method": method, "params": params, "id": 1 }).to_string();
-        self.chain.call(&parse_request(body.as_bytes()).unwrap(), NOW)
+        let Calls::One(request) = parse_requests(body.as_bytes()).unwrap() else { panic!("one") };
+        self.chain.call(&request, NOW)
     }
 }
 
@@ -411,10 +412,10 @@ fn the_rpc_refuses_with_bitcoinds_codes() {
     let mainnet = "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq";
     assert_eq!(code(&mut net, "generatetoaddress", json!([1, mainnet])), -5);
     assert_eq!(code(&mut net, "stop", json!([])), -32601);
-    assert_eq!(parse_request(b"{").unwrap_err().code, -32700);
-    assert_eq!(parse_request(b"[]").unwrap_err().code, -32600);
-    assert_eq!(parse_request(b"{\"id\":1}").unwrap_err().code, -32600);
-    assert_eq!(parse_request(b"{\"method\":\"x\",\"params\":{}}").unwrap_err().code, -32600);
+    assert_eq!(parse_requests(b"{").unwrap_err().code, -32700);
+    assert_eq!(parse_requests(b"[]").unwrap_err().code, -32600);
+    assert_eq!(parse_requests(b"{\"id\":1}").unwrap_err().code, -32600);
+    assert_eq!(parse_requests(b"{\"method\":\"x\",\"params\":{}}").unwrap_err().code, -32600);
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
@@ -453,7 +454,7 @@ fn any_method() -> impl Strategy<Value = &'static str> {
 proptest! {
     #[test]
     fn any_request_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _never_panics = parse_request(&bytes);
+        let _never_panics = parse_requests(&bytes);
     }
 
     #[test]

@@ -1,0 +1,212 @@
+//! The way to the chain: a front on loopback that speaks to the node in the clear, and to the
+//! server as the server wants it: encrypted, with its login, its name and its handshake.
+//!
+//! The node's words to the front pass a [`ldk_durable::Relay`] first, as everything that it says
+//! does; so the front may send them at once. Before anything is written it asks the server for its
+//! genesis block: a server of another network is refused while it has changed nothing.
+
+mod http;
+mod lines;
+mod reach;
+
+#[cfg(test)]
+mod tests;
+
+use domain::Network;
+use ldk_node::{
+    Builder,
+    bitcoin::{BlockHash, constants::genesis_block, hex::DisplayHex},
+    config::{BackgroundSyncConfig, ElectrumSyncConfig, EsploraSyncConfig},
+};
+use std::{collections::HashMap, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{sync::watch, task::JoinHandle};
+use wallet::chain::{ChainFault, Source};
+
+use super::convert;
+use reach::Reach;
+
+/// The header by which the node shows that it may use the front.
+const PASS_HEADER: &str = "x-front-pass";
+/// The user by which the node logs in at the front.
+const PASS_USER: &str = "node";
+/// bitcoind is asked every two seconds; silence this long means that it is gone.
+const BITCOIND_SILENT: Duration = Duration::from_secs(30);
+
+/// A chain source that cannot be used now.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    #[error(transparent)]
+    Fault(#[from] ChainFault),
+    #[error("the chain source {server} cannot be reached: {reason}. Nothing was changed")]
+    NotReachable { server: String, reason: String },
+    #[error(
+        "the chain source {server} is not of the {asked} network: its first block is {found}. \
+         Nothing was changed; name another source"
+    )]
+    OtherNetwork { server: String, asked: Network, found: BlockHash },
+    #[error("the front of the chain source could not be opened: {0}")]
+    Front(io::Error),
+    #[error("the system gave no randomness: {0}")]
+    NoEntropy(#[from] host::entropy::NoEntropy),
+}
+
+/// Why the server did not answer as it should; cleared by the next good answer.
+#[derive(Clone)]
+struct Trouble(Arc<watch::Sender<Option<String>>>);
+
+impl Trouble {
+    fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(None)))
+    }
+
+    fn say(&self, what: &dyn fmt::Display) {
+        let what = wallet::bolt11::printable(&what.to_string());
+        self.0.send_if_modified(|told| {
+            let news = told.as_deref() != Some(&what);
+            if news {
+                tracing::warn!(trouble = what, "the chain source");
+                *told = Some(what);
+            }
+            news
+        });
+    }
+
+    fn clear(&self) {
+        self.0.send_if_modified(|told| told.take().is_some());
+    }
+}
+
+/// The running front; it ends when it is dropped.
+pub struct Front {
+    kind: Kind,
+    address: SocketAddr,
+    pass: String,
+    network: Network,
+    trouble: Trouble,
+    serving: JoinHandle<()>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Bitcoind,
+    Esplora,
+    Electrum,
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Front {
+    /// Asks the server for its network, then opens the front to it. Nothing is written.
+    pub async fn open(source: &Source, network: Network) -> Result<Self, SourceError> {
+        let server = source.server()?;
+        let name = server.authority();
+        let not_reachable =
+            |reason: String| SourceError::NotReachable { server: name.clone(), reason };
+        let pin = match source {
+            Source::Bitcoind { .. } => None,
+            Source::Esplora { certificate_sha256, .. }
+            | Source::Electrum { certificate_sha256, .. } => certificate_sha256.as_deref(),
+        };
+        let reach = Reach::new(server, pin).map_err(|error| not_reachable(error.to_string()))?;
+        let trouble = Trouble::new();
+        let pass = host::entropy::random_32()?.to_lower_hex_string();
+        let first = genesis(network);
+        let (kind, found) = match source {
+            Source::Bitcoind { .. } => (Kind::Bitcoind, None),
+            Source::Esplora { .. } => (Kind::Esplora, None),
+            Source::Electrum { .. } => {
+                (Kind::Electrum, Some(lines::genesis_of(&reach).await.map_err(not_reachable)?))
+            }
+        };
+        let listener = reach::listen().await.map_err(SourceError::Front)?;
+        let address = listener.local_addr().map_err(SourceError::Front)?;
+        let (found, serving) = match (kind, found) {
+            (Kind::Electrum, Some(found)) => {
+                let lines = lines::Lines { reach, first, trouble: trouble.clone() };
+                (found, tokio::spawn(lines::serve(listener, Arc::new(lines))))
+            }
+            _ => {
+                let login = match source {
+                    Source::Bitcoind { login, .. } => Some(login.clone()),
+                    _ => None,
+                };
+                let out = http::Out::new(&reach, login, trouble.clone());
+                let found = out.genesis(source).await.map_err(not_reachable)?;
+                let door = http::Door { out, pass: http::Pass::new(&pass) };
+                (found, tokio::spawn(http::serve(listener, Arc::new(door))))
+            }
+        };
+        let front = Self { kind, address, pass, network, trouble, serving };
+        if found != first {
+            return Err(SourceError::OtherNetwork { server: name, asked: network, found });
+        }
+        Ok(front)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Why the server does not answer as it should, if that is so.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.0.borrow().clone()
+    }
+
+    /// The node's sync being older than this means that the source is gone.
+    pub fn silent_after(&self) -> Duration {
+        match self.kind {
+            Kind::Bitcoind => BITCOIND_SILENT,
+            Kind::Esplora | Kind::Electrum => {
+                // Two rounds that failed, with the time that each may take.
+                let round = self.intervals().lightning_wallet_sync_interval_secs + 20;
+                Duration::from_secs(2 * round)
+            }
+        }
+    }
+
+    /// Regtest's blocks come whenever someone mines; elsewhere a public server is not asked more
+    /// often than a wallet needs.
+    fn intervals(&self) -> BackgroundSyncConfig {
+        let (onchain, lightning, fees) = match self.network {
+            Network::Practice | Network::Regtest => (10, 10, 60),
+            Network::Signet | Network::Mainnet => (60, 30, 300),
+        };
+        BackgroundSyncConfig {
+            onchain_wallet_sync_interval_secs: onchain,
+            lightning_wallet_sync_interval_secs: lightning,
+            fee_rate_cache_update_interval_secs: fees,
+        }
+    }
+
+    /// Tells the node its chain source: this front, by way of `relay`.
+    pub fn configure(&self, builder: &mut Builder, relay: SocketAddr) {
+        let background_sync_config = Some(self.intervals());
+        match self.kind {
+            Kind::Bitcoind => builder.set_chain_source_bitcoind_rpc(
+                relay.ip().to_string(),
+                relay.port(),
+                PASS_USER.into(),
+                self.pass.clone(),
+            ),
+            Kind::Esplora => builder.set_chain_source_esplora_with_headers(
+                format!("http://{relay}"),
+                HashMap::from([(PASS_HEADER.to_owned(), self.pass.clone())]),
+                Some(EsploraSyncConfig { background_sync_config }),
+            ),
+            Kind::Electrum => builder.set_chain_source_electrum(
+                format!("tcp://{relay}"),
+                Some(ElectrumSyncConfig { background_sync_config }),
+            ),
+        };
+    }
+}
+
+/// The first block of a network. Practice is a regtest of its own.
+fn genesis(network: Network) -> BlockHash {
+    genesis_block(convert::network(network)).block_hash()
+}
