@@ -24,6 +24,7 @@ const STEPS: &[Step] = &[
     Step { name: "build", about: "all programs and tests", run: build },
     Step { name: "test", about: "unit and crate tests", run: test },
     Step { name: "test-wallet", about: "executor and practice network", run: test_wallet },
+    Step { name: "spark", about: "the Spark process: the real package, a stand-in", run: spark },
     Step {
         name: "scenarios",
         about: "the real programs: demo, crashes, outside client",
@@ -146,6 +147,12 @@ fn test(house: &House) -> anyhow::Result<()> {
 
 fn test_wallet(house: &House) -> anyhow::Result<()> {
     run_tests(house, &house.executor(), &ALL)
+}
+
+/// Python's own package registry is needed the first time.
+fn spark(house: &House) -> anyhow::Result<()> {
+    let folder = house.root.join("wallet/spark");
+    process::run(&mut process::program(folder.join("test"), &folder))
 }
 
 fn scenarios(house: &House) -> anyhow::Result<()> {

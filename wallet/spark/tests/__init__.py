@@ -1,0 +1,1 @@
+"""Tests of the Spark process: against the real package offline, the rest on a stand-in."""
