@@ -47,7 +47,7 @@ def _follows(record: Record, state: str) -> bool:
 def _record_of(journal: Journal, seen: Seen) -> Record | None:
     if seen.direction == "out":
         return journal.out_by_id(seen.id)
-    record = journal.in_by_id(seen.id)
+    record = journal.by_reference("in", seen.id)
     if record is None and seen.payment_hash is not None:
         record = journal.in_by_hash(seen.payment_hash)
     if record is None and seen.request is not None:

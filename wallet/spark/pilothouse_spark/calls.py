@@ -15,7 +15,7 @@ from .fields import Fields
 from .journal import now_ms
 from .private import open_folder, write_private
 from .receive import Receiver
-from .records import UNKNOWN
+from .records import UNKNOWN, Record
 from .send import Payer
 from .wallet import Wallet
 
@@ -45,6 +45,7 @@ class Calls:
             "quote": self.payer.quote,
             "pay": self.payer.pay,
             "payment": self._payment,
+            "look_up": self._look_up,
             "history": self._history,
             "events": self._events,
             "acknowledge": self._acknowledge,
@@ -75,9 +76,30 @@ class Calls:
         record = self._wallet.journal.payment(fields.key())
         if record is None:
             raise Refusal("no_such_payment", "The journal has no payment of this key.")
+        return await self._looked_up(record)
+
+    async def _look_up(self, fields: Fields) -> Any:
+        """A payment by its key, else by its payment hash, else by the SDK's id of it."""
+        journal, key, direction = self._wallet.journal, fields.key(), fields.direction()
+        payment_hash, reference = fields.optional_hash("payment_hash"), fields.reference()
+        record = journal.payment(key)
+        if record is not None and record.direction != direction:
+            record = None
+        if record is None and payment_hash is not None:
+            record = journal.by_hash(direction, payment_hash)
+        if record is None and reference is not None:
+            record = journal.by_reference(direction, reference)
+        if record is None:
+            raise Refusal("no_such_payment", "The journal has no such payment.")
+        return await self._looked_up(record)
+
+    async def _looked_up(self, record: Record) -> Any:
+        """With `heard`: whether the operators answered since it was given to them."""
+        since = self._wallet.synced_since
         if record.state == UNKNOWN:
             record = await self.payer.look_up(record)
-        return record.shown()
+        heard = since is not None and since > record.updated_at
+        return record.shown() | {"heard": heard and not self.payer.is_sending(record.key)}
 
     async def _history(self, fields: Fields) -> Any:
         before = fields.optional_number("before", 0, _NEVER)
@@ -117,9 +139,9 @@ class Calls:
         return await self._wallet.need().deposits()
 
     async def _claim_deposit(self, fields: Fields) -> Any:
-        txid, vout = fields.text("txid", 64), fields.number("vout", 0, (1 << 32) - 1)
-        if len(txid) != 64 or not all(letter in "0123456789abcdef" for letter in txid):
-            raise invalid("a txid has 64 hex digits")
+        txid, vout = fields.optional_hash("txid"), fields.number("vout", 0, (1 << 32) - 1)
+        if txid is None:
+            raise invalid("the field txid is missing")
         fee = fields.optional_amount("max_fee_msat")
         claimed = await self._wallet.need().claim(txid, vout, None if fee is None else sats(fee))
         if isinstance(claimed, convert.Seen):

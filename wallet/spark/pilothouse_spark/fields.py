@@ -80,6 +80,24 @@ class Fields:
         """Like `amount`; absent and null are none."""
         return self.optional_number(name, 0, MAX_MSAT)
 
+    def optional_hash(self, name: str) -> str | None:
+        """32 bytes in lower hex."""
+        value = self.optional_text(name, 64)
+        if value is not None and (len(value) != 64 or set(value) - set("0123456789abcdef")):
+            raise invalid(f"the field {name} has 64 hex digits")
+        return value
+
+    def reference(self) -> str | None:
+        """The SDK's id of a payment."""
+        return self.optional_text("reference", 200)
+
+    def direction(self) -> str:
+        """`in` or `out`."""
+        value = self.text("direction", 3)
+        if value not in ("in", "out"):
+            raise invalid(f"{value!r} is no direction")
+        return value
+
     def rail(self) -> str:
         """One of the wire's rails."""
         value = self.text("rail", 16)

@@ -95,10 +95,6 @@ class Journal:
         """Our own payment that the SDK knows by this id."""
         return self._one("direction = 'out' AND (reference = ? OR uuid = ?)", id_, id_)
 
-    def in_by_id(self, id_: str) -> Record | None:
-        """What was received under this id of the SDK."""
-        return self._one("direction = 'in' AND reference = ?", id_)
-
     def in_by_hash(self, payment_hash: str) -> Record | None:
         """Our invoice of this payment hash."""
         return self._one("direction = 'in' AND payment_hash = ?", payment_hash)
@@ -106,6 +102,18 @@ class Journal:
     def in_by_request(self, request: str) -> Record | None:
         """Our Spark invoice, by its exact text; a standing address is none."""
         return self._one("direction = 'in' AND standing = 0 AND request = ?", request)
+
+    def by_hash(self, direction: str, payment_hash: str) -> Record | None:
+        """The payment of this hash: what arrived before what did not."""
+        where = (
+            "direction = ? AND payment_hash = ? "
+            "ORDER BY state = 'settled' DESC, handed DESC, updated_at DESC"
+        )
+        return self._one(where, direction, payment_hash)
+
+    def by_reference(self, direction: str, reference: str) -> Record | None:
+        """The payment that the SDK knows by this id."""
+        return self._one("direction = ? AND reference = ?", direction, reference)
 
     def out_by_target(self, payment_hash: str | None, request: str) -> Record | None:
         """A payment of ours to the same single-use request that has or may have arrived."""

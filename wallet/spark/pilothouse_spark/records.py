@@ -50,8 +50,9 @@ class Record:
     detail: str | None = None
 
     def shown(self) -> dict[str, Any]:
-        """As `wallet::wire::Payment` is written."""
+        """As `wallet::wire::Payment` is written, and whether the SDK was given it."""
         return {
+            "given": bool(self.handed),
             "key": self.key,
             "account": self.account,
             "direction": self.direction,

@@ -101,7 +101,7 @@ class Payer:
         """The payment of a key that is asked for again; none where it may be sent now."""
         if not record.handed:
             return None
-        if record.state != UNKNOWN or record.key in self._sending:
+        if record.state != UNKNOWN or self.is_sending(record.key):
             return record
         since = self._wallet.synced_since
         record = await self.look_up(record)
@@ -197,6 +197,10 @@ class Payer:
         if found is not None:
             self._wallet.absorb(found)
         return self._journal.payment(record.key) or record
+
+    def is_sending(self, key: str) -> bool:
+        """Whether this process still waits for the SDK's answer."""
+        return key in self._sending
 
     async def finish(self, within: float) -> None:
         """Gives what is being sent a while to be recorded."""

@@ -76,6 +76,9 @@ class Wallet:
             "cursor": self.journal.cursor(),
             "acknowledged": self.journal.fact("acknowledged") or 0,
             "detail": self.detail,
+            "receives": ["bolt11", "spark", "onchain"],
+            "pays": ["bolt11", "spark", "onchain"],
+            "trouble": self._trouble.body() if self._trouble is not None else None,
         }
 
     def balance(self) -> dict[str, Any] | None:

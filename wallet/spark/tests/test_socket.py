@@ -18,12 +18,12 @@ from tests.client import Client, Process
 from tests.stand_in.operators import Operators
 
 METHODS = (
-    "info refresh receive quote pay payment history events acknowledge deposits claim_deposit "
+    "info refresh receive quote pay payment look_up history events acknowledge deposits claim_deposit "
     "authenticate nothing"
 ).split()
 FIELDS = (
     "key account rail amount_msat max_fee_msat memo expiry_secs request before count after "
-    "wait_ms cursor txid vout token"
+    "wait_ms cursor txid vout token direction payment_hash reference"
 ).split()
 
 

@@ -74,6 +74,11 @@ class Paying(StandInCase):
         self.assertEqual(paid["preimage"], self.operators.known(invoice)["preimage"])
         self.assertEqual(paid["payment_hash"], quote["payment_hash"])
         self.assertEqual(self.sent()[0]["id"], paid["reference"])
+        for by in ({"payment_hash": paid["payment_hash"]}, {"reference": paid["reference"]}):
+            found = self.process.call("look_up", key="none", direction="out", **by)
+            self.assertEqual((found["key"], found["state"]), ("a", "settled"))
+            self.refused("no_such_payment", "look_up", key="none", direction="in", **by)
+        self.refused("no_such_payment", "look_up", key="none", direction="out")
         self.process.call("refresh")
         balance = self.process.call("info")["balance"]
         self.assertEqual(balance["spendable_msat"], 100_000_000 - 2_011_000)
@@ -243,8 +248,10 @@ class Unknown(StandInCase):
         self.assertEqual(self.pay("a", invoice, 2_000)["state"], "unknown")
         self.operators.set_offline(False)
         self.assertEqual(self.operators.count("sends"), 1)
+        self.assertFalse(self.process.call("payment", key="a")["heard"])
         self.process.call("refresh")
-        self.assertEqual(self.process.call("payment", key="a")["state"], "unknown")
+        found = self.process.call("payment", key="a")
+        self.assertEqual((found["state"], found["heard"]), ("unknown", True))
         self.assertEqual(self.pay("a", invoice, 2_000)["state"], "settled")
         self.assertEqual((len(self.sent()), self.operators.count("sends")), (1, 2))
 
