@@ -1,6 +1,7 @@
 //! Starts our own programs, keeps them running, and ends them with us.
 //!
-//! A child holds the read end of a pipe as its standard input and exits when we are gone.
+//! A child holds the read end of a pipe as its standard input and exits when we are gone. Where it
+//! needs a secret to start with, that is the first line it reads there.
 
 use domain::ErrorBody;
 use std::{
@@ -9,10 +10,12 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
-    process::{Child, Command},
+    io::AsyncWriteExt,
+    process::{Child, ChildStdin, Command},
     sync::watch,
     task::JoinHandle,
 };
@@ -22,6 +25,11 @@ const LONGEST_DELAY: Duration = Duration::from_secs(10);
 /// A child that ran this long starts again with the first delay.
 const STEADY_AFTER: Duration = Duration::from_secs(30);
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// A program that does not read its first line is ended.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a program is told each time it starts. Called then, so that no copy lies about meanwhile.
+pub type FirstLine = Arc<dyn Fn() -> Vec<u8> + Send + Sync>;
 
 /// One of our own programs.
 #[derive(Clone, Debug)]
@@ -61,6 +69,15 @@ pub struct Supervisor {
 
 impl Supervisor {
     pub fn start(program: Program) -> Self {
+        Self::start_with(program, None)
+    }
+
+    /// Starts a program that reads this line, with its end, from its standard input.
+    pub fn start_telling(program: Program, first_line: FirstLine) -> Self {
+        Self::start_with(program, Some(first_line))
+    }
+
+    fn start_with(program: Program, first_line: Option<FirstLine>) -> Self {
         let (report, status) = watch::channel(Status {
             phase: Phase::Restarting,
             restarts: 0,
@@ -68,7 +85,7 @@ impl Supervisor {
             detail: None,
         });
         let (stop, stopping) = watch::channel(false);
-        let running = tokio::spawn(keep_running(program, report, stopping));
+        let running = tokio::spawn(keep_running(program, first_line, report, stopping));
         Self { status, stop, running: Some(running) }
     }
 
@@ -87,6 +104,7 @@ impl Supervisor {
 
 async fn keep_running(
     program: Program,
+    first_line: Option<FirstLine>,
     report: watch::Sender<Status>,
     mut stopping: watch::Receiver<bool>,
 ) {
@@ -97,7 +115,7 @@ async fn keep_running(
         let detail = match spawn(&program) {
             Ok(mut child) => {
                 // Held here: waiting for a child would close its standard input.
-                let lifeline = child.stdin.take();
+                let lifeline = tell(child.stdin.take(), first_line.as_ref()).await;
                 report.send_replace(Status {
                     phase: Phase::Running,
                     restarts,
@@ -136,6 +154,17 @@ async fn keep_running(
         }
         delay = (delay * 2).min(LONGEST_DELAY);
     }
+}
+
+/// Says the first line; a pipe that does not take it is closed, which ends the program.
+async fn tell(pipe: Option<ChildStdin>, first_line: Option<&FirstLine>) -> Option<ChildStdin> {
+    let mut pipe = pipe?;
+    let Some(first_line) = first_line else { return Some(pipe) };
+    let mut line = first_line();
+    let told = tokio::time::timeout(TOLD_WITHIN, pipe.write_all(&line)).await;
+    line.fill(0);
+    std::hint::black_box(&line);
+    matches!(told, Ok(Ok(()))).then_some(pipe)
 }
 
 /// Until the stop is asked for, or nobody is left to ask.

@@ -1,0 +1,64 @@
+//! Our own programs: started, told their first line, started again, and ended.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
+use host::supervise::{Phase, Program, Supervisor};
+use std::{path::Path, sync::Arc, time::Duration};
+
+const WITHIN: Duration = Duration::from_secs(10);
+
+fn shell(dir: &Path, script: &str) -> Program {
+    Program {
+        name: "shell",
+        path: "/bin/sh".into(),
+        args: vec!["-c".into(), script.into()],
+        output: dir.join("output"),
+        env: Vec::new(),
+    }
+}
+
+async fn until(dir: &Path, wanted: &str) {
+    let read = async {
+        loop {
+            let text = std::fs::read_to_string(dir.join("output")).unwrap_or_default();
+            if text == wanted {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(WITHIN, read).await.expect("the program prints what it should");
+}
+
+#[tokio::test]
+async fn it_is_told_at_each_start_and_ends_with_its_standard_input() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "read first; echo \"$first\"; read second || echo over";
+    let supervisor =
+        Supervisor::start_telling(shell(dir.path(), script), Arc::new(|| b"the words\n".to_vec()));
+    until(dir.path(), "the words\n").await;
+    supervisor.stop().await;
+    until(dir.path(), "the words\nover\n").await;
+}
+
+#[tokio::test]
+async fn one_that_ends_is_started_and_told_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "read first; echo \"$first\"";
+    let supervisor =
+        Supervisor::start_telling(shell(dir.path(), script), Arc::new(|| b"again\n".to_vec()));
+    until(dir.path(), "again\nagain\n").await;
+    supervisor.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_line_its_standard_input_is_silent() {
+    let dir = tempfile::tempdir().unwrap();
+    let supervisor = Supervisor::start(shell(dir.path(), "echo up; read first || echo over"));
+    until(dir.path(), "up\n").await;
+    let mut status = supervisor.status();
+    let running = status.wait_for(|status| status.phase == Phase::Running);
+    tokio::time::timeout(WITHIN, running).await.unwrap().unwrap();
+    supervisor.stop().await;
+    until(dir.path(), "up\nover\n").await;
+}
