@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{Settled, Terms},
-    wire::{Direction, Payment, PaymentState},
+    wire::{AccountId, Direction, Payment, PaymentState, Rail},
 };
 
 /// A payment with what only the machine needs of it.
@@ -24,12 +24,17 @@ pub(crate) struct Entry {
     pub failed_before_start: bool,
     /// Between two tries: when the next one is due. Nothing is on its way meanwhile.
     pub retry_at: Option<Timestamp>,
+    /// When it could leave first: when it was asked for, or approved.
+    pub began_at: Timestamp,
+    /// Waits for the operator until then.
+    pub approve_by: Option<Timestamp>,
     pub cursor: u64,
 }
 
 impl Entry {
     pub fn new(payment: Payment, terms: Sha256Hash, max_fee_msat: Msat) -> Self {
         Self {
+            began_at: payment.created_at,
             payment,
             terms,
             max_fee_msat,
@@ -38,6 +43,7 @@ impl Entry {
             failed_tries: 0,
             failed_before_start: false,
             retry_at: None,
+            approve_by: None,
             cursor: 0,
         }
     }
@@ -50,34 +56,46 @@ impl Entry {
 }
 
 /// What makes two requests the same: everything the asker chose.
-pub(crate) fn terms_digest(amount_msat: Msat, memo: &str, terms: &Terms) -> Sha256Hash {
+pub(crate) fn terms_digest(
+    account: &AccountId,
+    rail: Rail,
+    amount_msat: Msat,
+    memo: &str,
+    terms: &Terms,
+) -> Sha256Hash {
+    let amount = amount_msat.get();
     let text = match terms {
         Terms::In { expiry_secs } => {
-            format!("in\n{}\n{expiry_secs}\n{memo}", amount_msat.get())
+            format!("in\n{account}\n{rail:?}\n{amount}\n{expiry_secs}\n{memo}")
         }
-        Terms::Out { bolt11, max_fee_msat, .. } => {
-            format!("out\n{}\n{}\n{bolt11}", amount_msat.get(), max_fee_msat.get())
+        Terms::Out { request, max_fee_msat, .. } => {
+            format!("out\n{account}\n{rail:?}\n{amount}\n{}\n{request}", max_fee_msat.get())
         }
     };
     Sha256Hash::of(text.as_bytes())
 }
 
-/// Money that came without an invoice of ours.
+/// Money that came without an invoice of ours, or to something that can be paid more than once.
 pub(crate) fn uninvited(settled: &Settled, at: Timestamp) -> Entry {
     let payment = Payment {
         key: settled.key.clone(),
+        account: settled.account.clone(),
         direction: settled.direction,
+        rail: settled.rail,
         state: PaymentState::Settled,
         amount_msat: settled.amount_msat,
         fee_msat: None,
-        payment_hash: Some(settled.payment_hash),
+        payment_hash: settled.payment_hash,
+        reference: settled.reference.clone(),
         preimage: settled.preimage,
-        bolt11: None,
+        request: settled.to.clone(),
+        payee: None,
         memo: String::new(),
         created_at: at,
         updated_at: at,
         expires_at: None,
         detail: None,
+        waits_for: None,
     };
     Entry::new(payment, Sha256Hash([0; 32]), Msat::ZERO)
 }

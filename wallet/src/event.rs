@@ -1,10 +1,12 @@
 //! What the wallet's log says: `payment.*` in streams `payment/<key>`, `wallet.*` in `wallet`.
 
-use domain::{IdempotencyKey, Msat, Network, PaymentHash, Preimage, StreamId, Timestamp};
+use domain::{
+    ErrorBody, IdempotencyKey, Msat, Network, PaymentHash, Preimage, StreamId, Timestamp,
+};
 use safety::SpendLimits;
 use serde::{Deserialize, Serialize};
 
-use crate::wire::{Direction, NodeState};
+use crate::wire::{Account, AccountId, Direction, Move, NodeState, Rail};
 
 domain::events! {
     /// Everything that ever changes a wallet.
@@ -16,8 +18,12 @@ domain::events! {
         "wallet.channel_opened" 1 => ChannelOpened(ChannelOpened);
         "wallet.channel_closed" 1 => ChannelClosed(ChannelClosed);
         "wallet.turned_away" 1 => TurnedAway(TurnedAway);
+        "wallet.account_set" 1 => AccountSet(AccountSet);
+        "wallet.account_closed" 1 => AccountClosed(AccountClosed);
+        "wallet.moved" 1 => Moved(Moved);
         "payment.requested" 1 => Requested(Requested);
         "payment.invoiced" 1 => Invoiced(Invoiced);
+        "payment.approved" 1 => Approved(Approved);
         "payment.arrived" 1 => Arrived(Arrived);
         "payment.sent" 1 => Sent(Sent);
         "payment.retry_planned" 1 => RetryPlanned(RetryPlanned);
@@ -59,6 +65,9 @@ pub struct Observed {
     pub detail: Option<String>,
     pub inbound_msat: Msat,
     pub onchain_msat: Msat,
+    /// What can be spent as the backend says it, where our ledger cannot know: others use it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spendable_msat: Option<Msat>,
 }
 
 /// A channel is funded but not confirmed: what will be ours in it when it opens.
@@ -90,13 +99,36 @@ pub struct TurnedAway {
     pub amount_msat: Msat,
 }
 
+/// A sub-wallet is made, or has new terms.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountSet {
+    pub account: Account,
+}
+
+/// The sub-wallet pays and receives nothing more; its own money is the operator's again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountClosed {
+    pub id: AccountId,
+}
+
+/// Money changed its account; nothing left the wallet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    pub moved: Move,
+}
+
 /// The intent, before any backend is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requested {
     pub key: IdempotencyKey,
+    pub account: AccountId,
+    pub rail: Rail,
     pub amount_msat: Msat,
     pub memo: String,
     pub terms: Terms,
+    /// The limit that it is above: nothing is sent before the operator approves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<ErrorBody>,
 }
 
 /// What a repeated request must say again.
@@ -107,11 +139,11 @@ pub enum Terms {
         expiry_secs: u32,
     },
     Out {
-        bolt11: String,
-        payment_hash: PaymentHash,
+        request: String,
+        payment_hash: Option<PaymentHash>,
         payee: String,
         max_fee_msat: Msat,
-        expires_at: Timestamp,
+        expires_at: Option<Timestamp>,
     },
 }
 
@@ -124,13 +156,19 @@ impl Terms {
     }
 }
 
-/// The backend made the invoice.
+/// The operator let it go: it is sent now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approved {
+    pub key: IdempotencyKey,
+}
+
+/// The backend made the invoice, the offer or the address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invoiced {
     pub key: IdempotencyKey,
-    pub payment_hash: PaymentHash,
-    pub bolt11: String,
-    pub expires_at: Timestamp,
+    pub payment_hash: Option<PaymentHash>,
+    pub text: String,
+    pub expires_at: Option<Timestamp>,
 }
 
 /// The payer's money is locked for us and can be claimed.
@@ -144,6 +182,8 @@ pub struct Arrived {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     pub key: IdempotencyKey,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
 }
 
 /// A try failed for certain, with nothing on its way: the next one is due at `at`.
@@ -160,12 +200,20 @@ pub struct TriedAgain {
     pub key: IdempotencyKey,
 }
 
-/// The money moved. The one event that changes the ledger for a payment, once per hash.
+/// The money moved. The one event that changes the ledger for a payment, once per payment hash or
+/// reference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settled {
     pub key: IdempotencyKey,
+    pub account: AccountId,
     pub direction: Direction,
-    pub payment_hash: PaymentHash,
+    pub rail: Rail,
+    pub payment_hash: Option<PaymentHash>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// What it was paid to, where it is no payment that was asked for: an offer or address of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
     pub preimage: Option<Preimage>,
     /// What moved: in, what arrived; out, what the payee got.
     pub amount_msat: Msat,

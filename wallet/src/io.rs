@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     event::Observed,
-    wire::{Balance, HistoryQuery, NodeState, Notice, Pay, Payment, Quote, Receive},
+    wire::{
+        Account, AccountId, AccountView, Balance, Direction, HistoryQuery, LimitsView, Move,
+        NodeState, Notice, Pay, Payment, Quote, QuoteQuery, Rail, Receive,
+    },
 };
 
 /// Everything the machine can be told.
@@ -20,13 +23,30 @@ pub enum Input {
         network: Network,
         backend: String,
         node_id: String,
+        /// What holds until the operator sets limits.
         limits: SpendLimits,
     },
     Receive(Receive),
     Pay(Pay),
-    Quote {
-        bolt11: String,
+    Quote(QuoteQuery),
+    /// The operator lets a payment go that is above a limit.
+    Approve {
+        key: IdempotencyKey,
     },
+    /// The operator does not.
+    Deny {
+        key: IdempotencyKey,
+    },
+    SetLimits {
+        limits: SpendLimits,
+    },
+    Limits,
+    SetAccount(Account),
+    CloseAccount {
+        id: AccountId,
+    },
+    Accounts,
+    Move(Move),
     Payment {
         key: IdempotencyKey,
     },
@@ -34,9 +54,7 @@ pub enum Input {
     MaySend {
         key: IdempotencyKey,
     },
-    PaymentOf {
-        payment_hash: PaymentHash,
-    },
+    PaymentOf(Which),
     History(HistoryQuery),
     /// Notices after a cursor, oldest first, at most `count`.
     Notices {
@@ -49,14 +67,36 @@ pub enum Input {
     Tick,
 }
 
+/// How the backend names a payment. Exact, always: never by amount or time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    Hash(PaymentHash),
+    /// The backend's own name, as it gave it when it took the payment.
+    Reference(String),
+    Key(IdempotencyKey),
+}
+
+impl From<PaymentHash> for Which {
+    fn from(hash: PaymentHash) -> Self {
+        Self::Hash(hash)
+    }
+}
+
+/// Something to be paid by, as the backend made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    pub text: String,
+    /// Where it can be paid once only.
+    pub payment_hash: Option<PaymentHash>,
+    pub expires_at: Option<Timestamp>,
+}
+
 /// What the backend did or saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
     InvoiceMade {
         key: IdempotencyKey,
-        payment_hash: PaymentHash,
-        bolt11: String,
-        expires_at: Timestamp,
+        made: Made,
     },
     InvoiceRefused {
         key: IdempotencyKey,
@@ -65,6 +105,7 @@ pub enum Fact {
     /// The backend took the payment over; its outcome follows as another fact.
     SendTaken {
         key: IdempotencyKey,
+        reference: Option<String>,
     },
     /// Nothing was sent, and nothing of it is on its way; another try may find one.
     NotSent {
@@ -93,18 +134,23 @@ pub enum Fact {
         amount_msat: Msat,
     },
     Received {
-        payment_hash: PaymentHash,
+        which: Which,
+        rail: Rail,
+        /// The offer or address that it was paid to, where the backend says so.
+        to: Option<String>,
         amount_msat: Msat,
         preimage: Option<Preimage>,
     },
     Paid {
-        payment_hash: PaymentHash,
+        which: Which,
+        /// Where it was not known beforehand.
+        payment_hash: Option<PaymentHash>,
         preimage: Option<Preimage>,
         fee_msat: Msat,
     },
     /// Failed for certain: nothing of the payment is on its way any more.
     PayFailed {
-        payment_hash: PaymentHash,
+        which: Which,
         reason: String,
         /// It found no way, which may be another one soon; the payee did not refuse it.
         no_way: bool,
@@ -130,13 +176,16 @@ pub enum Fact {
     Observed(Observed),
 }
 
-/// What a look-up by payment hash found.
+/// What a look-up found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     Settled {
         amount_msat: Msat,
         fee_msat: Msat,
         preimage: Option<Preimage>,
+        /// Where it was not known beforehand.
+        payment_hash: Option<PaymentHash>,
+        reference: Option<String>,
     },
     Failed {
         reason: String,
@@ -146,22 +195,64 @@ pub enum Found {
     Nothing,
 }
 
+/// Something to be paid by, as it is asked of the backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvoiceOrder {
+    pub key: IdempotencyKey,
+    pub rail: Rail,
+    pub amount_msat: Option<Msat>,
+    pub memo: String,
+    pub expiry_secs: u32,
+}
+
+/// A payment, as it is asked of the backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    pub key: IdempotencyKey,
+    pub rail: Rail,
+    pub request: String,
+    pub payment_hash: Option<PaymentHash>,
+    /// What the payee gets.
+    pub amount_msat: Msat,
+    pub max_fee_msat: Msat,
+}
+
+/// A payment whose outcome is asked for: by its hash where it has one, else by the backend's
+/// reference, else by listing what was sent to this request since; there is one at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sought {
+    pub key: IdempotencyKey,
+    pub direction: Direction,
+    pub rail: Rail,
+    pub request: Option<String>,
+    pub payment_hash: Option<PaymentHash>,
+    pub reference: Option<String>,
+    pub amount_msat: Msat,
+    pub since: Timestamp,
+}
+
+impl Sought {
+    /// What became of `payment`.
+    pub fn of(payment: &Payment) -> Self {
+        Self {
+            key: payment.key.clone(),
+            direction: payment.direction,
+            rail: payment.rail,
+            request: payment.request.clone(),
+            payment_hash: payment.payment_hash,
+            reference: payment.reference.clone(),
+            amount_msat: payment.amount_msat,
+            since: payment.created_at,
+        }
+    }
+}
+
 /// What a committed event asks of the backend.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "effect", rename_all = "snake_case")]
 pub enum Effect {
-    MakeInvoice {
-        key: IdempotencyKey,
-        amount_msat: Msat,
-        memo: String,
-        expiry_secs: u32,
-    },
-    Send {
-        key: IdempotencyKey,
-        payment_hash: PaymentHash,
-        bolt11: String,
-        max_fee_msat: Msat,
-    },
+    MakeInvoice(InvoiceOrder),
+    Send(Order),
     /// Take what is locked for us, by revealing the preimage.
     Claim {
         key: IdempotencyKey,
@@ -172,10 +263,7 @@ pub enum Effect {
     TurnAway {
         payment_hash: PaymentHash,
     },
-    LookUp {
-        key: IdempotencyKey,
-        payment_hash: PaymentHash,
-    },
+    LookUp(Sought),
 }
 
 /// The one adapter of the wallet's effects.
@@ -184,8 +272,8 @@ pub const ADAPTER: &str = "lightning";
 impl domain::machine::Effect for Effect {
     fn repeat_class(&self) -> RepeatClass {
         match self {
-            Self::MakeInvoice { .. } | Self::Send { .. } => RepeatClass::LookUpFirst,
-            Self::Claim { .. } | Self::TurnAway { .. } | Self::LookUp { .. } => RepeatClass::Repeat,
+            Self::MakeInvoice(_) | Self::Send(_) => RepeatClass::LookUpFirst,
+            Self::Claim { .. } | Self::TurnAway { .. } | Self::LookUp(_) => RepeatClass::Repeat,
         }
     }
 
@@ -202,6 +290,8 @@ pub enum Reply {
     Quote(Box<Quote>),
     Payments(Vec<Payment>),
     Notices(Vec<Notice>),
+    Accounts(Vec<AccountView>),
+    Limits(LimitsView),
     Summary(Box<Summary>),
     Refused(ErrorBody),
 }

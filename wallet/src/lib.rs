@@ -4,6 +4,8 @@
 //! backend, keys every payment by its idempotency key and its payment hash, and counts money only
 //! when the backend names the hash of a payment that it knows.
 
+pub mod account;
+mod accounts;
 pub mod backup;
 pub mod bolt11;
 pub mod chain;
@@ -12,10 +14,14 @@ pub mod event;
 pub mod io;
 pub mod ledger;
 mod machine;
+mod order;
 pub mod payable;
 pub mod state;
+mod tell;
 pub mod wire;
 
 pub use event::WalletEvent;
-pub use io::{Effect, Fact, Found, Input, Reply, Summary};
+pub use io::{
+    Effect, Fact, Found, Input, InvoiceOrder, Made, Order, Reply, Sought, Summary, Which,
+};
 pub use state::Wallet;

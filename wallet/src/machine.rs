@@ -1,11 +1,15 @@
 //! The payment machine: decides on inputs; its events alone change the state.
 //!
+//! Above a limit a payment out is `AwaitingApproval` first, and nothing is asked of the backend.
+//!
 //! In: `Requested → Pending (an invoice is out) → Settled | Expired`, or `Failed` where no invoice
 //! could be made. Out: `Requested → Pending → Settled | Failed`, or `Unknown` until a look-up by
 //! payment hash says which; a try that failed for certain may have a next one (`retry`). A payment
 //! that was called over becomes `Settled` all the same when the backend shows that its money moved:
 //! the ledger follows the money.
 
+mod accounts;
+mod approve;
 mod facts;
 mod receive;
 mod retry;
@@ -15,9 +19,9 @@ use domain::{Emit, ErrorBody, IdempotencyKey, Machine, Recorded, Step, Timestamp
 
 use crate::{
     event::{LimitsSet, Started, WalletEvent, payment_stream, wallet_stream},
-    io::{Effect, Input, Reply, Summary},
+    io::{Effect, Input, Reply, Sought, Summary},
     state::{Node, Wallet},
-    wire::{HistoryQuery, Payment, PaymentState, refusal},
+    wire::{Direction, HistoryQuery, Payment, PaymentState, refusal},
 };
 
 /// Unpaid invoices above which no new one is made. Strangers can have them made, so they never
@@ -25,6 +29,12 @@ use crate::{
 pub(crate) const MAX_COMING: usize = 4_096;
 /// Payments out under way above which no new one is begun.
 pub(crate) const MAX_GOING: usize = 4_096;
+/// Payments that may wait for the operator at once; above that they are refused by their limit.
+pub(crate) const MAX_WAITING: usize = 1_024;
+/// How long a payment waits for the operator.
+pub(crate) const APPROVED_WITHIN_SECS: u64 = 24 * 60 * 60;
+/// A request that expires sooner than this is not worth a try.
+pub(crate) const LEAST_LEFT_SECS: u64 = 2;
 /// Longest key: its stream's name must fit an id.
 const MAX_KEY_LEN: usize = 180;
 /// Where the keys of payments without an invoice of ours begin.
@@ -47,19 +57,30 @@ impl Machine for Wallet {
         };
         match input {
             Input::Start { .. } => Step::nothing(),
-            Input::Receive(receive) => self.receive(receive),
+            Input::Receive(receive) => self.receive(receive, now),
             Input::Pay(pay) => self.pay(node, pay, now),
-            Input::Quote { bolt11 } => Step::reply(self.quote(node, bolt11, now)),
+            Input::Quote(query) => Step::reply(self.quote(node, query, now)),
+            Input::Approve { key } => self.approve(key, now),
+            Input::Deny { key } => self.deny(key),
+            Input::SetLimits { limits } => self.set_limits(limits),
+            Input::Limits => Step::reply(self.limits_view(now)),
+            Input::SetAccount(account) => self.set_account(account),
+            Input::CloseAccount { id } => self.close_account(id),
+            Input::Accounts => {
+                let views = self.accounts.all().map(|held| held.view(now)).collect();
+                Step::reply(Reply::Accounts(views))
+            }
+            Input::Move(moved) => self.make_move(moved, now),
             Input::Payment { key } => Step::reply(self.tell_payment(Some(key))),
             Input::MaySend { key } => self.may_send(key, now),
-            Input::PaymentOf { payment_hash } => {
-                Step::reply(self.tell_payment(self.by_hash.get(payment_hash)))
+            Input::PaymentOf(which) => {
+                Step::reply(self.tell_payment(self.find(which).map(|entry| &entry.payment.key)))
             }
             Input::History(query) => Step::reply(Reply::Payments(self.history(query))),
             Input::Notices { after, count } => Step::reply(self.tell(*after, *count)),
             Input::Summary => Step::reply(Reply::Summary(Box::new(self.summary(node)))),
             Input::Fact(fact) => self.take_fact(fact, now).answer(Reply::Done),
-            Input::Tick => self.try_again(self.expire(now), now),
+            Input::Tick => self.stop_waiting(self.try_again(self.expire(now), now), now),
         }
     }
 
@@ -92,7 +113,7 @@ impl Wallet {
         let mut emit = Emit::new(wallet_stream(), started);
         emit.effects = self.look_ups();
         let mut step = Step::nothing().emit(emit);
-        if self.limits != Some(*limits) {
+        if self.limits.is_none() {
             step = step.emit(Emit::new(wallet_stream(), LimitsSet { limits: *limits }));
         }
         step.answer(Reply::Done)
@@ -107,11 +128,13 @@ impl Wallet {
             .iter()
             .chain(&self.going)
             .filter_map(|key| self.payments.get(key))
-            .filter(|entry| asked(&entry.payment))
-            .filter_map(|entry| {
-                let payment_hash = entry.payment.payment_hash?;
-                Some(Effect::LookUp { key: entry.payment.key.clone(), payment_hash })
+            .map(|entry| &entry.payment)
+            // What can be paid more than once has no outcome.
+            .filter(|payment| {
+                asked(payment)
+                    && (payment.direction == Direction::Out || payment.payment_hash.is_some())
             })
+            .map(|payment| Effect::LookUp(Sought::of(payment)))
             .collect()
     }
 

@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
+    accounts::Accounts,
     entry::{Entry, terms_digest, uninvited},
     event::{
-        ChannelOpened, Invoiced, Requested, RetryPlanned, Settled, Started, Terms, WalletEvent,
+        ChannelOpened, Invoiced, Observed, Requested, RetryPlanned, Sent, Settled, Started, Terms,
+        WalletEvent,
     },
     ledger::Ledger,
-    machine::MAX_COMING,
-    wire::{Balance, Direction, NodeState, Notice, NoticeKind, Payment, PaymentState},
+    machine::{APPROVED_WITHIN_SECS, LEAST_LEFT_SECS, MAX_COMING},
+    wire::{Direction, NodeState, Payment, PaymentState},
 };
 
 /// Payments that are over and still carry their texts here; older ones keep their figures, and
@@ -29,9 +31,16 @@ pub struct Wallet {
     pub(crate) limits: Option<SpendLimits>,
     pub(crate) ledger: Ledger,
     pub(crate) window: SpendWindow<IdempotencyKey>,
+    pub(crate) accounts: Accounts,
     pub(crate) payments: BTreeMap<IdempotencyKey, Entry>,
     /// Every payment hash that was ever ours, in or out: credited once, paid once.
     pub(crate) by_hash: BTreeMap<PaymentHash, IdempotencyKey>,
+    /// Every name that the backend gave to a payment: likewise.
+    pub(crate) by_reference: BTreeMap<String, IdempotencyKey>,
+    /// What we can be paid by more than once: offers and addresses.
+    pub(crate) by_request: BTreeMap<String, IdempotencyKey>,
+    /// Payments out under way that have no payment hash: one per offer or address.
+    pub(crate) by_target: BTreeMap<String, IdempotencyKey>,
     pub(crate) by_time: BTreeSet<(Timestamp, IdempotencyKey)>,
     /// Invoices of which the outcome is still to come.
     pub(crate) coming: BTreeSet<IdempotencyKey>,
@@ -40,6 +49,8 @@ pub struct Wallet {
     pub(crate) expiries: BTreeSet<(Timestamp, IdempotencyKey)>,
     /// Payments that are tried again, by when.
     pub(crate) retries: BTreeSet<(Timestamp, IdempotencyKey)>,
+    /// Payments that wait for the operator, by until when.
+    pub(crate) waiting: BTreeSet<(Timestamp, IdempotencyKey)>,
     /// Over, and still whole here; oldest first.
     pub(crate) whole: VecDeque<IdempotencyKey>,
     /// Over without money for us; oldest first.
@@ -52,8 +63,10 @@ pub struct Wallet {
     pub(crate) cursor: u64,
     balance_cursor: Option<u64>,
     node_cursor: Option<u64>,
-    balance_at: Timestamp,
-    node_at: Timestamp,
+    accounts_cursor: Option<u64>,
+    pub(crate) balance_at: Timestamp,
+    pub(crate) node_at: Timestamp,
+    pub(crate) accounts_at: Timestamp,
 }
 
 /// The node that this log belongs to and what was last seen of it.
@@ -67,6 +80,8 @@ pub(crate) struct Node {
     pub seen: bool,
     pub inbound_msat: Msat,
     pub onchain_msat: Msat,
+    /// What the backend says can be spent, where our ledger cannot know.
+    pub spendable_msat: Option<Msat>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,33 +98,10 @@ pub(crate) enum Change {
     Payment(IdempotencyKey),
     Balance,
     Node,
+    Accounts,
 }
 
 impl Wallet {
-    /// Position of the newest notice.
-    pub fn cursor(&self) -> u64 {
-        self.cursor
-    }
-
-    pub(crate) fn pending_out(&self) -> Msat {
-        self.open_entries(&self.going)
-            .map(|entry| entry.payment.amount_msat)
-            .fold(Msat::ZERO, Msat::saturating_add)
-    }
-
-    fn pending_in(&self) -> Msat {
-        self.open_entries(&self.coming)
-            .filter_map(|entry| entry.arrived_msat)
-            .fold(Msat::ZERO, Msat::saturating_add)
-    }
-
-    fn open_entries<'a>(
-        &'a self,
-        keys: &'a BTreeSet<IdempotencyKey>,
-    ) -> impl Iterator<Item = &'a Entry> {
-        keys.iter().filter_map(|key| self.payments.get(key))
-    }
-
     fn under_way(&mut self, direction: Direction) -> &mut BTreeSet<IdempotencyKey> {
         match direction {
             Direction::In => &mut self.coming,
@@ -117,70 +109,12 @@ impl Wallet {
         }
     }
 
-    /// What can be spent: ours in channels without what is already on its way out.
-    pub(crate) fn spendable(&self) -> Option<Msat> {
-        Some(self.ledger.total_msat()?.saturating_sub(self.pending_out()))
-    }
-
-    pub(crate) fn balance(&self) -> Option<Balance> {
-        let node = self.node.as_ref().filter(|node| node.seen)?;
-        Some(Balance {
-            spendable_msat: self.spendable()?,
-            pending_in_msat: self.pending_in(),
-            pending_out_msat: self.pending_out(),
-            inbound_msat: node.inbound_msat,
-            onchain_msat: node.onchain_msat,
-            as_of: self.balance_at,
-        })
-    }
-
-    pub(crate) fn notices(&self, after: u64, count: usize) -> Vec<Notice> {
-        self.changes
-            .range(after.saturating_add(1)..)
-            .filter_map(|(cursor, change)| self.notice(*cursor, change))
-            .take(count)
-            .collect()
-    }
-
-    fn notice(&self, cursor: u64, change: &Change) -> Option<Notice> {
-        let (at, what) = match change {
-            Change::Payment(key) => {
-                let payment = &self.payments.get(key)?.payment;
-                (payment.updated_at, NoticeKind::Payment(payment.clone()))
-            }
-            Change::Balance => (self.balance_at, NoticeKind::Balance(self.balance()?)),
-            Change::Node => {
-                let node = self.node.as_ref()?;
-                let (state, detail) = (node.state, node.detail.clone());
-                (self.node_at, NoticeKind::Node { state, detail })
-            }
-        };
-        Some(Notice { cursor, at, what })
-    }
-
     pub(crate) fn fold(&mut self, event: &Recorded<WalletEvent>) {
         let at = event.at;
         match &event.data {
             WalletEvent::Started(started) => self.started(started, at),
             WalletEvent::LimitsSet(set) => self.limits = Some(set.limits),
-            WalletEvent::Observed(seen) => {
-                let Some(node) = &mut self.node else { return };
-                let new_state = node.state != seen.state || node.detail != seen.detail;
-                let new_amounts = !node.seen
-                    || node.inbound_msat != seen.inbound_msat
-                    || node.onchain_msat != seen.onchain_msat;
-                node.state = seen.state;
-                node.detail.clone_from(&seen.detail);
-                node.inbound_msat = seen.inbound_msat;
-                node.onchain_msat = seen.onchain_msat;
-                node.seen = true;
-                if new_state {
-                    self.node_changed(at);
-                }
-                if new_amounts {
-                    self.balance_changed(at);
-                }
-            }
+            WalletEvent::Observed(seen) => self.observed_now(seen, at),
             WalletEvent::ChannelPending(pending) => {
                 self.channels
                     .entry(pending.channel.clone())
@@ -206,7 +140,24 @@ impl Wallet {
                 self.payment_changed(&arrived.key, at);
                 self.balance_changed(at);
             }
-            WalletEvent::Sent(sent) => self.becomes(&sent.key, PaymentState::Pending, None, at),
+            WalletEvent::Sent(sent) => self.sent(sent, at),
+            WalletEvent::Approved(approved) => {
+                self.no_wait(&approved.key);
+                self.becomes(&approved.key, PaymentState::Requested, None, at);
+                self.begins(&approved.key, at);
+            }
+            WalletEvent::AccountSet(set) => {
+                self.accounts.set(&set.account, at);
+                self.accounts_changed(at);
+            }
+            WalletEvent::AccountClosed(closed) => {
+                self.accounts.close(&closed.id);
+                self.accounts_changed(at);
+            }
+            WalletEvent::Moved(moved) => {
+                self.accounts.make_move(&moved.moved);
+                self.accounts_changed(at);
+            }
             WalletEvent::OutcomeUnknown(unknown) => {
                 self.becomes(&unknown.key, PaymentState::Unknown, Some(&unknown.reason), at);
             }
@@ -225,21 +176,49 @@ impl Wallet {
         }
     }
 
+    fn observed_now(&mut self, seen: &Observed, at: Timestamp) {
+        let Some(node) = &mut self.node else { return };
+        let new_state = node.state != seen.state || node.detail != seen.detail;
+        let new_amounts = !node.seen
+            || node.inbound_msat != seen.inbound_msat
+            || node.onchain_msat != seen.onchain_msat
+            || node.spendable_msat != seen.spendable_msat;
+        node.state = seen.state;
+        node.detail.clone_from(&seen.detail);
+        node.inbound_msat = seen.inbound_msat;
+        node.onchain_msat = seen.onchain_msat;
+        node.spendable_msat = seen.spendable_msat;
+        node.seen = true;
+        if new_state {
+            self.node_changed(at);
+        }
+        if new_amounts {
+            self.balance_changed(at);
+        }
+    }
+
     fn started(&mut self, started: &Started, at: Timestamp) {
         let before = self.node.take();
-        let (inbound_msat, onchain_msat, seen) = before
-            .map_or((Msat::ZERO, Msat::ZERO, false), |node| {
-                (node.inbound_msat, node.onchain_msat, node.seen)
-            });
-        self.node = Some(Node {
+        let begun = Node {
             network: started.network,
             backend: started.backend.clone(),
             node_id: started.node_id.clone(),
             state: NodeState::Starting,
             detail: None,
-            seen,
-            inbound_msat,
-            onchain_msat,
+            seen: false,
+            inbound_msat: Msat::ZERO,
+            onchain_msat: Msat::ZERO,
+            spendable_msat: None,
+        };
+        self.node = Some(match before {
+            None => begun,
+            Some(node) => Node {
+                seen: node.seen,
+                inbound_msat: node.inbound_msat,
+                onchain_msat: node.onchain_msat,
+                spendable_msat: node.spendable_msat,
+                ..begun
+            },
         });
         for key in &self.going {
             if let Some(entry) = self.payments.get_mut(key) {
@@ -250,73 +229,138 @@ impl Wallet {
     }
 
     fn requested(&mut self, requested: &Requested, at: Timestamp) {
-        let Requested { key, amount_msat, memo, terms } = requested;
-        let (payment_hash, bolt11, max_fee_msat, expires_at) = match terms {
-            Terms::In { .. } => (None, None, Msat::ZERO, None),
-            Terms::Out { bolt11, payment_hash, max_fee_msat, expires_at, .. } => {
-                (Some(*payment_hash), Some(bolt11.clone()), *max_fee_msat, Some(*expires_at))
+        let Requested { key, account, rail, amount_msat, memo, terms, waits_for } = requested;
+        let (payment_hash, request, payee, max_fee_msat, expires_at) = match terms {
+            Terms::In { .. } => (None, None, None, Msat::ZERO, None),
+            Terms::Out { request, payment_hash, payee, max_fee_msat, expires_at } => {
+                (*payment_hash, Some(request), Some(payee), *max_fee_msat, *expires_at)
             }
         };
+        let direction = terms.direction();
         let payment = Payment {
             key: key.clone(),
-            direction: terms.direction(),
+            account: account.clone(),
+            direction,
+            rail: *rail,
             state: PaymentState::Requested,
             amount_msat: *amount_msat,
             fee_msat: None,
             payment_hash,
+            reference: None,
             preimage: None,
-            bolt11,
+            request: request.cloned(),
+            payee: payee.cloned(),
             memo: memo.clone(),
             created_at: at,
             updated_at: at,
             expires_at,
             detail: None,
+            waits_for: waits_for.clone(),
         };
-        let entry = Entry::new(payment, terms_digest(*amount_msat, memo, terms), max_fee_msat);
-        self.payments.insert(key.clone(), entry);
+        let digest = terms_digest(account, *rail, *amount_msat, memo, terms);
+        self.payments.insert(key.clone(), Entry::new(payment, digest, max_fee_msat));
         self.by_time.insert((at, key.clone()));
-        self.under_way(terms.direction()).insert(key.clone());
         if let Some(hash) = payment_hash {
             self.by_hash.insert(hash, key.clone());
-            self.window.hold(key.clone(), amount_msat.saturating_add(max_fee_msat));
-            self.balance_changed(at);
+        } else if let Some(request) = request {
+            self.by_target.insert(request.clone(), key.clone());
+        }
+        match (direction, waits_for) {
+            (Direction::In, _) => drop(self.coming.insert(key.clone())),
+            (Direction::Out, None) => self.begins(key, at),
+            (Direction::Out, Some(_)) => self.waits(key, at),
         }
         self.payment_changed(key, at);
     }
 
+    /// The payment may leave from now on, and counts as spent.
+    fn begins(&mut self, key: &IdempotencyKey, at: Timestamp) {
+        let Some(entry) = self.payments.get_mut(key) else { return };
+        entry.payment.waits_for = None;
+        // Tries are planned from when it may leave.
+        entry.began_at = at;
+        let most = entry.payment.amount_msat.saturating_add(entry.max_fee_msat);
+        self.accounts.hold(&entry.payment.account, key, most);
+        self.window.hold(key.clone(), most);
+        self.going.insert(key.clone());
+        self.balance_changed(at);
+    }
+
+    fn waits(&mut self, key: &IdempotencyKey, at: Timestamp) {
+        let Some(entry) = self.payments.get_mut(key) else { return };
+        let latest = at.plus_secs(APPROVED_WITHIN_SECS);
+        let expiry = entry.payment.expires_at.map(|at| at.minus_secs(LEAST_LEFT_SECS));
+        let until = expiry.map_or(latest, |expiry| expiry.min(latest));
+        entry.payment.state = PaymentState::AwaitingApproval;
+        entry.approve_by = Some(until);
+        self.waiting.insert((until, key.clone()));
+    }
+
+    /// Whether it waited until now.
+    fn no_wait(&mut self, key: &IdempotencyKey) -> bool {
+        let until = self.payments.get_mut(key).and_then(|entry| entry.approve_by.take());
+        until.is_some_and(|until| self.waiting.remove(&(until, key.clone())))
+    }
+
+    fn sent(&mut self, sent: &Sent, at: Timestamp) {
+        if let (Some(reference), Some(entry)) = (&sent.reference, self.payments.get_mut(&sent.key))
+        {
+            entry.payment.reference = Some(reference.clone());
+            self.by_reference.insert(reference.clone(), sent.key.clone());
+        }
+        self.becomes(&sent.key, PaymentState::Pending, None, at);
+    }
+
     fn invoiced(&mut self, invoiced: &Invoiced, at: Timestamp) {
-        let Invoiced { key, payment_hash, bolt11, expires_at } = invoiced;
+        let Invoiced { key, payment_hash, text, expires_at } = invoiced;
         let Some(entry) = self.payments.get_mut(key) else { return };
         entry.payment.state = PaymentState::Pending;
-        entry.payment.payment_hash = Some(*payment_hash);
-        entry.payment.bolt11 = Some(bolt11.clone());
-        entry.payment.expires_at = Some(*expires_at);
-        self.by_hash.insert(*payment_hash, key.clone());
-        self.expiries.insert((*expires_at, key.clone()));
+        entry.payment.payment_hash = *payment_hash;
+        entry.payment.request = Some(text.clone());
+        entry.payment.expires_at = *expires_at;
+        match payment_hash {
+            Some(hash) => drop(self.by_hash.insert(*hash, key.clone())),
+            None => drop(self.by_request.insert(text.clone(), key.clone())),
+        }
+        if let Some(expires_at) = expires_at {
+            self.expiries.insert((*expires_at, key.clone()));
+        }
         self.payment_changed(key, at);
     }
 
     fn settled(&mut self, settled: &Settled, at: Timestamp) {
-        let Settled { key, direction, payment_hash, preimage, amount_msat, fee_msat } = settled;
+        let Settled {
+            key, direction, rail, payment_hash, reference, amount_msat, fee_msat, ..
+        } = settled;
         self.no_retry(key);
         let entry = self.payments.entry(key.clone()).or_insert_with(|| {
             self.by_time.insert((at, key.clone()));
-            self.by_hash.insert(*payment_hash, key.clone());
             uninvited(settled, at)
         });
+        if let Some(hash) = payment_hash {
+            self.by_hash.insert(*hash, key.clone());
+        }
+        if let Some(reference) = reference {
+            self.by_reference.insert(reference.clone(), key.clone());
+        }
         entry.payment.state = PaymentState::Settled;
         entry.payment.amount_msat = *amount_msat;
         entry.payment.fee_msat = Some(*fee_msat);
-        entry.payment.preimage = *preimage;
+        entry.payment.payment_hash = *payment_hash;
+        entry.payment.reference.clone_from(reference);
+        entry.payment.preimage = settled.preimage;
         entry.payment.detail = None;
+        entry.payment.waits_for = None;
         entry.arrived_msat = None;
         match direction {
-            Direction::In => self.ledger.receive(*amount_msat),
-            Direction::Out => {
-                self.ledger.pay(*amount_msat, *fee_msat);
-                self.window.settle(key, amount_msat.saturating_add(*fee_msat), at);
-            }
+            Direction::In if rail.is_lightning() => self.ledger.receive(*amount_msat),
+            Direction::Out if rail.is_lightning() => self.ledger.pay(*amount_msat, *fee_msat),
+            Direction::In | Direction::Out => {}
         }
+        if *direction == Direction::Out {
+            self.window.settle(key, amount_msat.saturating_add(*fee_msat), at);
+        }
+        self.accounts.settle(settled, at);
         self.over(key);
         self.payment_changed(key, at);
         self.balance_changed(at);
@@ -357,7 +401,9 @@ impl Wallet {
     fn over_without_money(&mut self, key: &IdempotencyKey, at: Timestamp) {
         let Some(entry) = self.payments.get_mut(key) else { return };
         entry.arrived_msat = None;
+        entry.payment.waits_for = None;
         let direction = entry.payment.direction;
+        self.accounts.release(&entry.payment.account, key);
         self.window.release(key);
         self.over(key);
         if direction == Direction::Out {
@@ -373,7 +419,13 @@ impl Wallet {
         if let Some(at) = entry.payment.expires_at {
             self.expiries.remove(&(at, key.clone()));
         }
-        if !self.under_way(direction).remove(key) {
+        if let Some(target) = &entry.payment.request
+            && self.by_target.get(target) == Some(key)
+        {
+            self.by_target.remove(target);
+        }
+        let waited = self.no_wait(key);
+        if !self.under_way(direction).remove(key) && !waited {
             return;
         }
         if is_unpaid {
@@ -387,7 +439,7 @@ impl Wallet {
         while self.whole.len() > KEPT_WHOLE {
             let oldest = self.whole.pop_front();
             if let Some(entry) = oldest.and_then(|key| self.payments.get_mut(&key)) {
-                entry.payment.bolt11 = None;
+                entry.payment.request = None;
                 entry.payment.memo = String::new();
                 entry.payment.detail = None;
             }
@@ -414,6 +466,15 @@ impl Wallet {
         entry.cursor = self.cursor;
         entry.payment.updated_at = at;
         self.changes.insert(self.cursor, Change::Payment(key.clone()));
+        if !entry.payment.account.is_operator() {
+            self.accounts_changed(at);
+        }
+    }
+
+    fn accounts_changed(&mut self, at: Timestamp) {
+        let old = self.accounts_cursor;
+        self.accounts_cursor = Some(self.newest(old, Change::Accounts));
+        self.accounts_at = at;
     }
 
     fn balance_changed(&mut self, at: Timestamp) {

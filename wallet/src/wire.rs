@@ -4,8 +4,13 @@
 //! `authenticate {token}`. Every call is idempotent: `receive` and `pay` carry a key, and the same
 //! key with the same terms gives the same payment, with other terms `key_reused`.
 
-use domain::{IdempotencyKey, Msat, Network, PaymentHash, Preimage, Timestamp};
+use domain::{ErrorBody, IdempotencyKey, Msat, Network, PaymentHash, Preimage, Timestamp};
+use safety::SpendLimits;
 use serde::{Deserialize, Serialize};
+
+pub use crate::account::{
+    Account, AccountId, AccountKind, AccountView, BadAccountId, Budget, OnLimit,
+};
 
 /// `info` and `refresh`: the node and what it holds. `refresh` syncs first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +24,12 @@ pub struct Info {
     /// Position of the newest notice.
     pub cursor: u64,
     pub detail: Option<String>,
+    /// What this wallet can be paid by.
+    #[serde(default)]
+    pub receives: Vec<Rail>,
+    /// What this wallet can pay.
+    #[serde(default)]
+    pub pays: Vec<Rail>,
     /// `host:port` where the node takes peers, so that a counterparty can reach it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listening_address: Option<String>,
@@ -48,43 +59,102 @@ pub struct Balance {
     pub as_of: Timestamp,
 }
 
+/// The way that money takes.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Rail {
+    /// A Lightning invoice (BOLT 11).
+    #[default]
+    Bolt11,
+    /// A Lightning offer (BOLT 12).
+    Bolt12,
+    /// A Bitcoin transaction.
+    Onchain,
+    /// A Spark address or Spark invoice.
+    Spark,
+    /// A Lightning payment that nobody asked for.
+    Keysend,
+    /// A Cashu token.
+    Ecash,
+}
+
+impl Rail {
+    /// Whether the money moves through our channels, and so through the ledger.
+    pub const fn is_lightning(self) -> bool {
+        matches!(self, Self::Bolt11 | Self::Bolt12 | Self::Keysend)
+    }
+}
+
+/// `receive`: something to be paid by. Without an amount the payer chooses it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receive {
     pub key: IdempotencyKey,
-    pub amount_msat: Msat,
+    #[serde(default)]
+    pub account: AccountId,
+    #[serde(default)]
+    pub rail: Rail,
+    #[serde(default)]
+    pub amount_msat: Option<Msat>,
+    #[serde(default)]
     pub memo: String,
+    /// What can be paid more than once (an offer, an address) does not expire, whatever this says.
     pub expiry_secs: u32,
 }
 
+/// What the payer needs: a BOLT 11 invoice, a BOLT 12 offer, a Bitcoin or Spark address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invoice {
     pub key: IdempotencyKey,
-    pub bolt11: String,
-    pub payment_hash: PaymentHash,
-    pub amount_msat: Msat,
-    pub expires_at: Timestamp,
+    pub rail: Rail,
+    pub text: String,
+    pub payment_hash: Option<PaymentHash>,
+    pub amount_msat: Option<Msat>,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What an LNURL server said before it made the invoice (LUD-06), for the wallet to check again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LnurlProof {
+    /// Who people think they pay: the lightning address, or the server's host.
+    pub payee: String,
+    /// The exact metadata text, of which the invoice must commit to the hash.
+    pub metadata: String,
 }
 
 /// What a payment request says, before anything is paid.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quote {
-    pub payment_hash: PaymentHash,
+    pub rail: Rail,
+    /// The request as it would be paid.
+    pub request: String,
+    pub payment_hash: Option<PaymentHash>,
     pub payee: String,
     pub amount_msat: Msat,
     pub max_fee_msat: Msat,
-    pub expires_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
     pub memo: String,
+    /// Why it would wait for the operator, where it would.
+    pub waits_for: Option<ErrorBody>,
     /// Why it would be refused now, where it would.
-    pub refused: Option<domain::ErrorBody>,
+    pub refused: Option<ErrorBody>,
 }
 
-/// `quote {bolt11}`.
+/// `quote`: as a payment of this account would be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuoteQuery {
-    pub bolt11: String,
+    pub request: String,
+    #[serde(default)]
+    pub account: AccountId,
+    /// Needed where the request names no amount.
+    #[serde(default)]
+    pub amount_msat: Option<Msat>,
+    #[serde(default)]
+    pub lnurl: Option<LnurlProof>,
 }
 
-/// `payment {key}`.
+/// `payment {key}`, `approve {key}`, `deny {key}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentQuery {
     pub key: IdempotencyKey,
@@ -93,10 +163,45 @@ pub struct PaymentQuery {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pay {
     pub key: IdempotencyKey,
-    pub bolt11: String,
-    /// Must be what the invoice asks: a check against a wrong invoice, not a choice.
+    #[serde(default)]
+    pub account: AccountId,
+    pub request: String,
+    /// What the request asks, where it asks an amount: a check against a wrong request. Else what
+    /// the payee gets.
     pub amount_msat: Msat,
     pub max_fee_msat: Msat,
+    #[serde(default)]
+    pub lnurl: Option<LnurlProof>,
+}
+
+/// `move`: between the operator's own and an isolated account, or between two of these. Nothing
+/// leaves the wallet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    pub key: IdempotencyKey,
+    pub from: AccountId,
+    pub to: AccountId,
+    pub amount_msat: Msat,
+}
+
+/// `close_account {id}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountQuery {
+    pub id: AccountId,
+}
+
+/// `set_limits`: of the whole wallet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetLimits {
+    pub limits: SpendLimits,
+}
+
+/// `limits`: what holds, and how much of the day's is used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitsView {
+    pub limits: SpendLimits,
+    /// Spent in the last 24 hours, or on its way.
+    pub spent_msat: Msat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -115,27 +220,97 @@ pub enum PaymentState {
     Settled,
     Failed,
     Expired,
-    /// Money may have moved; looked up by payment hash until it is known.
+    /// Money may have moved; looked up until it is known.
     Unknown,
+    /// Above a limit: nothing is sent until the operator says so.
+    AwaitingApproval,
 }
 
 /// One payment, in or out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Payment {
     pub key: IdempotencyKey,
+    #[serde(default)]
+    pub account: AccountId,
     pub direction: Direction,
+    #[serde(default)]
+    pub rail: Rail,
     pub state: PaymentState,
+    /// Zero in something to be paid by that leaves the amount to the payer.
     pub amount_msat: Msat,
     /// Known once settled.
     pub fee_msat: Option<Msat>,
     pub payment_hash: Option<PaymentHash>,
+    /// The backend's own exact name of it: a transaction id, a Spark payment id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     pub preimage: Option<Preimage>,
-    pub bolt11: Option<String>,
+    /// The invoice, offer or address.
+    pub request: Option<String>,
+    /// Who gets it, as people know them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payee: Option<String>,
     pub memo: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub detail: Option<String>,
+    /// The limit that it is above, while it waits for the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<ErrorBody>,
+}
+
+impl Payment {
+    /// A wish that was logged, by a Lightning invoice and the operator's own until it says else.
+    pub fn requested(
+        key: IdempotencyKey,
+        direction: Direction,
+        amount_msat: Msat,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            key,
+            account: AccountId::operator(),
+            direction,
+            rail: Rail::Bolt11,
+            state: PaymentState::Requested,
+            amount_msat,
+            fee_msat: None,
+            payment_hash: None,
+            reference: None,
+            preimage: None,
+            request: None,
+            payee: None,
+            memo: String::new(),
+            created_at: at,
+            updated_at: at,
+            expires_at: None,
+            detail: None,
+            waits_for: None,
+        }
+    }
+}
+
+impl Receive {
+    /// A Lightning invoice for the operator.
+    pub fn invoice(key: IdempotencyKey, amount_msat: Msat, memo: String, expiry_secs: u32) -> Self {
+        let account = AccountId::operator();
+        let amount_msat = Some(amount_msat);
+        Self { key, account, rail: Rail::Bolt11, amount_msat, memo, expiry_secs }
+    }
+}
+
+impl Pay {
+    /// A Lightning invoice, from the operator's own.
+    pub fn invoice(
+        key: IdempotencyKey,
+        bolt11: String,
+        amount_msat: Msat,
+        max_fee_msat: Msat,
+    ) -> Self {
+        let account = AccountId::operator();
+        Self { key, account, request: bolt11, amount_msat, max_fee_msat, lnurl: None }
+    }
 }
 
 impl PaymentState {
@@ -178,6 +353,10 @@ pub enum NoticeKind {
     Node {
         state: NodeState,
         detail: Option<String>,
+    },
+    /// The sub-wallets after a change, all of them.
+    Accounts {
+        accounts: Vec<AccountView>,
     },
 }
 
@@ -233,4 +412,12 @@ pub mod method {
     pub const BACKUP: &str = "backup";
     pub const SHOW_SEED: &str = "show_seed";
     pub const SHUTDOWN: &str = "shutdown";
+    pub const APPROVE: &str = "approve";
+    pub const DENY: &str = "deny";
+    pub const ACCOUNTS: &str = "accounts";
+    pub const SET_ACCOUNT: &str = "set_account";
+    pub const CLOSE_ACCOUNT: &str = "close_account";
+    pub const MOVE: &str = "move";
+    pub const LIMITS: &str = "limits";
+    pub const SET_LIMITS: &str = "set_limits";
 }

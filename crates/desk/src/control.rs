@@ -4,6 +4,7 @@ use domain::{ErrorBody, IdempotencyKey, Msat, RequestId};
 use engine::{
     Command, Query, Reply, View,
     view::{JobRole, JobView, PaymentView, RefundView},
+    wire,
 };
 use host::ipc::Handler;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -47,6 +48,11 @@ impl Control {
             "wallet.receive" => self.receive(parse(params)?).await,
             "wallet.history" => self.history(parse(params)?).await,
             "wallet.pay" => self.pay(parse(params)?).await,
+            "wallet.answer" => self.answer_payment(parse(params)?).await,
+            "wallet.ask" => {
+                let WalletAsk { method, params } = parse(params)?;
+                crate::drivers::wallet::pass_on(&self.desk, &method, params).await
+            }
             "provider.refund" => self.refund(parse(params)?).await,
             "events.dead" => Ok(dead_letters_json(&self.view())),
             "receipts.list" => self.receipts().await,
@@ -148,15 +154,9 @@ impl Control {
         Ok(status_json(&self.view())["wallet"].clone())
     }
 
-    async fn receive(&self, receive: ReceiveParams) -> Result<Value, ErrorBody> {
+    async fn receive(&self, receive: wire::Receive) -> Result<Value, ErrorBody> {
         let key = receive.key.clone();
-        let command = Command::WalletReceive {
-            key: receive.key,
-            amount_msat: receive.amount_msat,
-            memo: receive.memo,
-            expiry_secs: receive.expiry_secs,
-        };
-        self.command(command).await?;
+        self.command(Command::WalletReceive(receive)).await?;
         let ready = |view: &View| payment(view, &key).is_some_and(|p| p["state"] != "requested");
         self.follow(ready, Duration::from_secs(30)).await?;
         let invoice = payment(&self.view(), &key).unwrap_or(Value::Null);
@@ -170,16 +170,29 @@ impl Control {
     }
 
     async fn pay(&self, pay: PayParams) -> Result<Value, ErrorBody> {
-        let key = pay.key.clone();
-        let command =
-            Command::WalletPay { key: pay.key, bolt11: pay.bolt11, max_fee_msat: pay.max_fee_msat };
-        self.command(command).await?;
+        let key = pay.pay.key.clone();
+        self.command(Command::WalletPay(pay.pay)).await?;
+        self.outcome(key, pay.timeout_secs).await
+    }
+
+    async fn answer_payment(&self, answer: AnswerParams) -> Result<Value, ErrorBody> {
+        let AnswerParams { key, approve, timeout_secs } = answer;
+        self.command(Command::WalletAnswer { key: key.clone(), approve }).await?;
+        let before = payment(&self.view(), &key);
+        let answered = |view: &View| payment(view, &key) != before;
+        let _still_waits = self.follow(answered, Duration::from_secs(timeout_secs)).await;
+        self.outcome(key, timeout_secs).await
+    }
+
+    /// Until the payment is over or waits for the operator; what is known then.
+    async fn outcome(&self, key: IdempotencyKey, timeout_secs: u64) -> Result<Value, ErrorBody> {
         let over = |view: &View| {
             payment(view, &key).is_some_and(|payment| {
-                matches!(payment["state"].as_str(), Some("settled" | "failed" | "expired"))
+                let state = payment["state"].as_str();
+                matches!(state, Some("settled" | "failed" | "expired" | "awaiting_approval"))
             })
         };
-        let _still_open = self.follow(over, Duration::from_secs(pay.timeout_secs)).await;
+        let _still_open = self.follow(over, Duration::from_secs(timeout_secs)).await;
         payment(&self.view(), &key).ok_or_else(|| {
             ErrorBody::new("outcome_unknown", "The payment was begun; nothing more is known yet.")
                 .hint("Follow it with `pilothouse wallet history`; do not pay it another way.")
@@ -263,19 +276,24 @@ struct JobId {
 }
 
 #[derive(Deserialize)]
-struct ReceiveParams {
-    key: IdempotencyKey,
-    amount_msat: Msat,
-    memo: String,
-    expiry_secs: u32,
+struct PayParams {
+    #[serde(flatten)]
+    pay: wire::Pay,
+    timeout_secs: u64,
 }
 
 #[derive(Deserialize)]
-struct PayParams {
+struct AnswerParams {
     key: IdempotencyKey,
-    bolt11: String,
-    max_fee_msat: Msat,
+    approve: bool,
     timeout_secs: u64,
+}
+
+#[derive(Deserialize)]
+struct WalletAsk {
+    method: String,
+    #[serde(default)]
+    params: Value,
 }
 
 #[derive(Deserialize)]

@@ -324,6 +324,10 @@ impl Inner {
             let page = drivers::results::page(self, request_id).await;
             return page.map_or_else(Answer::Failed, Answer::JobResult);
         }
+        if let Query::Wallet { method, params } = query {
+            let said = drivers::wallet::pass_on(self, &method, params).await;
+            return said.map_or_else(Answer::Failed, |value| Answer::Wallet { value });
+        }
         self.read(move |reader| answer(reader, &query)).await.unwrap_or_else(Answer::Failed)
     }
 
@@ -420,11 +424,8 @@ fn answer(reader: &Reader, query: &Query) -> Result<Answer, ErrorBody> {
         Query::Payments { before, count } => Answer::Payments {
             payments: storage::page(reader, engine::table::PAYMENTS, *before, rows(count))?,
         },
-        Query::JobResult { .. } => {
-            return Err(ErrorBody::new(
-                "internal",
-                "BUG: a result is not read by the log's reader",
-            ));
+        Query::JobResult { .. } | Query::Wallet { .. } => {
+            return Err(ErrorBody::new("internal", "BUG: this is not read by the log's reader"));
         }
     })
 }

@@ -182,8 +182,8 @@ fn write_chain_file(dir: &Path, network: &practice::Rendezvous) -> Result<(), Er
         file.peers = vec![format!("{}@{}", peer.node_id, peer.address)];
         file.no_reserve = vec![peer.node_id.clone()];
     }
-    let text = serde_json::to_vec(&file)
-        .map_err(|error| ErrorBody::new("internal", error.to_string()))?;
+    let text =
+        serde_json::to_vec(&file).map_err(|error| ErrorBody::new("internal", error.to_string()))?;
     host::home::write_private(&dir.join(chain::FILE_NAME), &text)
         .map_err(|error| ErrorBody::new("not_written", error.to_string()))
 }

@@ -3,6 +3,7 @@
 use domain::{EffectId, IdempotencyKey, Msat, RequestId};
 pub use nip90::{DemandAnswer, DemandRisk, JobDraft, JobInput, OfferDraft, PaymentPolicy};
 use serde::{Deserialize, Serialize};
+use wallet::wire;
 
 /// One request of the operator. The host gives it an id; the same id again changes nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,16 +47,12 @@ pub enum Command {
     JobCancel {
         request_id: RequestId,
     },
-    WalletReceive {
+    WalletReceive(wire::Receive),
+    WalletPay(wire::Pay),
+    /// Lets a payment go that waits because of a limit, or does not.
+    WalletAnswer {
         key: IdempotencyKey,
-        amount_msat: Msat,
-        memo: String,
-        expiry_secs: u32,
-    },
-    WalletPay {
-        key: IdempotencyKey,
-        bolt11: String,
-        max_fee_msat: Msat,
+        approve: bool,
     },
     WalletRefresh,
     /// Does an effect again that an adapter gave up on.

@@ -1,8 +1,9 @@
 //! Effects: what the two lanes and the operator ask of the adapters.
 
-use domain::{IdempotencyKey, Msat, RepeatClass};
+use domain::{IdempotencyKey, RepeatClass};
 use nip90::{buyer::BuyerEffect, provider::ProviderEffect};
 use serde::{Deserialize, Serialize};
+use wallet::wire;
 
 /// Every adapter that a desk runs.
 pub const ADAPTERS: &[&str] = &["relay", WALLET, PAYMENTS, "work", "sign", "blob"];
@@ -24,8 +25,13 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "effect", rename_all = "snake_case")]
 pub enum WalletEffect {
-    Receive { key: IdempotencyKey, amount_msat: Msat, memo: String, expiry_secs: u32 },
-    Pay { key: IdempotencyKey, bolt11: String, amount_msat: Msat, max_fee_msat: Msat },
+    Receive(wire::Receive),
+    Pay(wire::Pay),
+    /// Approves or denies what waits; a second time is the first.
+    Answer {
+        key: IdempotencyKey,
+        approve: bool,
+    },
 }
 
 impl domain::machine::Effect for Effect {
@@ -33,6 +39,7 @@ impl domain::machine::Effect for Effect {
         match self {
             Self::Provider(effect) => effect.repeat_class(),
             Self::Buyer(effect) => effect.repeat_class(),
+            Self::Wallet(WalletEffect::Answer { .. }) => RepeatClass::Repeat,
             Self::Wallet(_) => RepeatClass::LookUpFirst,
         }
     }
@@ -41,8 +48,8 @@ impl domain::machine::Effect for Effect {
         match self {
             Self::Provider(effect) => effect.adapter(),
             Self::Buyer(effect) => effect.adapter(),
-            Self::Wallet(WalletEffect::Receive { .. }) => WALLET,
-            Self::Wallet(WalletEffect::Pay { .. }) => PAYMENTS,
+            Self::Wallet(WalletEffect::Receive(_)) => WALLET,
+            Self::Wallet(WalletEffect::Pay(_) | WalletEffect::Answer { .. }) => PAYMENTS,
         }
     }
 }

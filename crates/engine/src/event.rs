@@ -99,6 +99,9 @@ domain::events! {
         "payment.requested" 1 => PaymentRequested(PaymentRequested);
         "payment.refused" 1 => PaymentRefused(PaymentRefused);
         "payment.changed" 1 => PaymentChanged(PaymentChanged);
+        "payment.answered" 1 => PaymentAnswered(PaymentAnswered);
+        "payment.answer_failed" 1 => AnswerFailed(AnswerFailed);
+        "wallet.accounts" 1 => WalletAccounts(WalletAccounts);
         "effect.given_up" 1 => GivenUp(GivenUp);
         "effect.tried_again" 1 => TriedAgain(TriedAgain);
         "effect.dropped" 1 => Dropped(Dropped);
@@ -166,6 +169,10 @@ pub struct ServiceChanged {
 pub struct WalletAttached {
     pub node_id: String,
     pub backend: String,
+    #[serde(default)]
+    pub receives: Vec<wire::Rail>,
+    #[serde(default)]
+    pub pays: Vec<wire::Rail>,
 }
 
 /// The executor's newest notice is older than the newest one here: its log is an older copy or a new
@@ -204,6 +211,28 @@ pub struct PaymentRequested {
 pub struct PaymentRefused {
     pub key: domain::IdempotencyKey,
     pub error: domain::ErrorBody,
+}
+
+/// The operator approved or denied what waits because of a limit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PaymentAnswered {
+    pub key: domain::IdempotencyKey,
+    pub approve: bool,
+}
+
+/// The executor did not take the answer: the payment is as it was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AnswerFailed {
+    pub key: domain::IdempotencyKey,
+    pub error: domain::ErrorBody,
+}
+
+/// The wallet's accounts, all of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WalletAccounts {
+    pub accounts: Vec<wire::AccountView>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<u64>,
 }
 
 /// What the executor said of one payment, whole, with the cursor that the desk has read up to.

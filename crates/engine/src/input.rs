@@ -94,6 +94,11 @@ pub enum WalletFact {
         key: IdempotencyKey,
         error: domain::ErrorBody,
     },
+    /// It did not take the operator's answer; the payment is as it was.
+    NotAnswered {
+        key: IdempotencyKey,
+        error: domain::ErrorBody,
+    },
     /// It was asked to pay again and again and says nothing that holds: money may have moved.
     Unanswered {
         key: IdempotencyKey,

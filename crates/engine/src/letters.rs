@@ -189,10 +189,10 @@ impl State {
             return refused(error);
         }
         let mut step = Step::nothing().emit(dropped(effect, "the operator dropped it"));
-        if let Effect::Wallet(WalletEffect::Receive { key, .. }) = &letter.what {
+        if let Effect::Wallet(WalletEffect::Receive(receive)) = &letter.what {
             let text = "No invoice was made: the operator dropped it.";
             let error = ErrorBody::refused("dropped", text);
-            step.emits.extend(self.payment_refused(key, &error, now).emits);
+            step.emits.extend(self.payment_refused(&receive.key, &error, now).emits);
         }
         step.answer(Reply::Done)
     }
@@ -261,11 +261,19 @@ pub(crate) fn in_words(what: &Effect) -> (String, Option<RequestId>) {
             BuyerEffect::CheckResult { request_id, .. } => job("check the result", request_id),
             BuyerEffect::SignReceipt { request_id, .. } => job("sign the receipt", request_id),
         },
-        Effect::Wallet(WalletEffect::Receive { key, amount_msat, .. }) => {
-            payment(format!("make an invoice of {amount_msat}"), key)
+        Effect::Wallet(WalletEffect::Receive(receive)) => {
+            let what = match receive.amount_msat {
+                Some(amount) => format!("make an invoice of {amount}"),
+                None => "make something to be paid by".to_owned(),
+            };
+            payment(what, &receive.key)
         }
-        Effect::Wallet(WalletEffect::Pay { key, amount_msat, .. }) => {
-            payment(format!("pay {amount_msat}"), key)
+        Effect::Wallet(WalletEffect::Pay(pay)) => {
+            payment(format!("pay {}", pay.amount_msat), &pay.key)
+        }
+        Effect::Wallet(WalletEffect::Answer { key, approve }) => {
+            let word = if *approve { "approve" } else { "deny" };
+            payment(format!("{word} a payment"), key)
         }
     }
 }

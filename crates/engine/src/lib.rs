@@ -26,6 +26,7 @@ pub use present::{LogPosition, view_of};
 pub use rows::{Row, project, table};
 pub use state::State;
 pub use view::{Answer, Query, View};
+pub use wallet::wire;
 
 /// Names the shape of [`State`] in snapshots; change it with the shape.
-pub const SNAPSHOT_SCHEMA: &str = "desk-3";
+pub const SNAPSHOT_SCHEMA: &str = "desk-4";

@@ -160,8 +160,13 @@ fn wallet(state: &State) -> WalletView {
         pending_out_msat: balance.map(|balance| balance.pending_out_msat),
         inbound_msat: balance.map(|balance| balance.inbound_msat),
         as_of: balance.map(|balance| balance.as_of),
+        onchain_msat: balance.map(|balance| balance.onchain_msat),
+        backend: mirror.backend.clone(),
+        receives: mirror.receives.clone(),
+        pays: mirror.pays.clone(),
         node_id: mirror.node_id.clone(),
         detail: mirror.detail.clone(),
+        accounts: mirror.accounts.clone(),
     }
 }
 
@@ -183,7 +188,12 @@ pub fn payment(payment: &wire::Payment) -> PaymentView {
         memo: payment.memo.clone(),
         payment_hash: payment.payment_hash,
         preimage: payment.preimage,
-        bolt11: payment.bolt11.clone(),
+        account: payment.account.clone(),
+        rail: payment.rail,
+        request: payment.request.clone(),
+        reference: payment.reference.clone(),
+        payee: payment.payee.clone(),
+        waits_for: payment.waits_for.clone(),
         expires_at: payment.expires_at,
         job: job_of(&payment.key),
         detail: payment.detail.clone(),
@@ -286,7 +296,7 @@ fn bought(state: &State, job: &nip90::buyer::Purchase) -> JobView {
     let key = domain::IdempotencyKey::of("buy", job.request_id);
     let paying = state.wallet.payment(&key);
     let accepted = job.provider.is_some() && job.result.is_some();
-    let bolt11 = paying.and_then(|payment| payment.bolt11.clone());
+    let bolt11 = paying.and_then(|payment| payment.request.clone());
     JobView {
         request_id: job.request_id,
         role: JobRole::Buyer,

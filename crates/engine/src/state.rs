@@ -258,12 +258,9 @@ impl State {
                 "not_prepared",
                 "A job's request needs a salt: the host brings it as a submission.",
             )),
-            Command::WalletReceive { key, amount_msat, memo, expiry_secs } => {
-                self.receive(key, *amount_msat, memo, *expiry_secs, now)
-            }
-            Command::WalletPay { key, bolt11, max_fee_msat } => {
-                self.pay(key, bolt11, *max_fee_msat, now)
-            }
+            Command::WalletReceive(receive) => self.receive(receive, now),
+            Command::WalletPay(pay) => self.pay(pay, now),
+            Command::WalletAnswer { key, approve } => self.answer_payment(key, *approve),
             Command::WalletRefresh => Step::reply(Reply::Done),
             Command::EffectRetry { effect } => self.try_again(effect),
             Command::EffectDrop { effect } => self.drop_letter(effect, now),

@@ -7,7 +7,7 @@ use domain::{
 pub use nip90::{Blocker, ProviderState};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-pub use wallet::wire::{Direction, PaymentState};
+pub use wallet::wire::{AccountId, AccountView, Direction, PaymentState, Rail};
 
 use crate::command::{DemandAnswer, DemandRisk, PaymentPolicy};
 
@@ -96,8 +96,14 @@ pub struct WalletView {
     pub pending_out_msat: Option<Msat>,
     pub inbound_msat: Option<Msat>,
     pub as_of: Option<Timestamp>,
+    pub onchain_msat: Option<Msat>,
+    pub backend: Option<String>,
+    /// What it can be paid by, and what it can pay.
+    pub receives: Vec<Rail>,
+    pub pays: Vec<Rail>,
     pub node_id: Option<String>,
     pub detail: Option<String>,
+    pub accounts: Vec<AccountView>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -213,7 +219,15 @@ pub struct PaymentView {
     pub memo: String,
     pub payment_hash: Option<PaymentHash>,
     pub preimage: Option<Preimage>,
-    pub bolt11: Option<String>,
+    pub account: AccountId,
+    pub rail: Rail,
+    /// The invoice, offer or address.
+    pub request: Option<String>,
+    /// The backend's own exact name of it: a transaction id.
+    pub reference: Option<String>,
+    pub payee: Option<String>,
+    /// The limit that it is above, while it waits for the operator.
+    pub waits_for: Option<ErrorBody>,
     pub expires_at: Option<Timestamp>,
     pub job: Option<RequestId>,
     pub detail: Option<String>,
@@ -310,6 +324,12 @@ pub enum Query {
     JobResult {
         request_id: RequestId,
     },
+    /// A call of the executor that changes no payment (`wallet::wire::method`): a quote, limits,
+    /// accounts, channels. Its parameters may hold secrets, so it is never logged.
+    Wallet {
+        method: String,
+        params: serde_json::Value,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -320,6 +340,7 @@ pub enum Answer {
     Jobs { jobs: Vec<JobView> },
     Payments { payments: Vec<PaymentView> },
     JobResult(JobResult),
+    Wallet { value: serde_json::Value },
     Failed(ErrorBody),
 }
 

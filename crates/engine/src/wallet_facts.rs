@@ -10,8 +10,8 @@ use wallet::wire::{self, Direction, NodeState, NoticeKind, PaymentState};
 
 use crate::{
     event::{
-        DeskEvent, PaymentChanged, PaymentRefused, WalletAttached, WalletBalance, WalletBehind,
-        WalletChanged,
+        AnswerFailed, DeskEvent, PaymentChanged, PaymentRefused, WalletAccounts, WalletAttached,
+        WalletBalance, WalletBehind, WalletChanged,
     },
     input::WalletFact,
     state::{EngineStep, State, desk, payment_stream},
@@ -58,6 +58,11 @@ impl State {
             WalletFact::Notice(notice) => self.notice(notice, now),
             WalletFact::Accepted(payment) => self.payment_changed(payment, None, now),
             WalletFact::Refused { key, error } => self.payment_refused(key, error, now),
+            WalletFact::NotAnswered { key, error } => {
+                let failed = AnswerFailed { key: key.clone(), error: error.clone() };
+                let event = DeskEvent::AnswerFailed(failed);
+                Step::nothing().emit(Emit::new(payment_stream(key), event))
+            }
             WalletFact::Unanswered { key, why } => self.unanswered(key, why, now),
         }
     }
@@ -84,9 +89,17 @@ impl State {
     fn wallet_info(&self, info: &wire::Info, now: Timestamp) -> EngineStep {
         let mut step = Step::nothing();
         let is_named = !info.node_id.is_empty();
-        if is_named && self.wallet.node_id.as_ref() != Some(&info.node_id) {
-            let attached =
-                WalletAttached { node_id: info.node_id.clone(), backend: info.backend.clone() };
+        let known = self.wallet.node_id.as_ref() == Some(&info.node_id)
+            && self.wallet.backend.as_ref() == Some(&info.backend)
+            && self.wallet.receives == info.receives
+            && self.wallet.pays == info.pays;
+        if is_named && !known {
+            let attached = WalletAttached {
+                node_id: info.node_id.clone(),
+                backend: info.backend.clone(),
+                receives: info.receives.clone(),
+                pays: info.pays.clone(),
+            };
             step = desk(DeskEvent::WalletAttached(attached));
         }
         let state = of_node(info.state);
@@ -151,6 +164,10 @@ impl State {
             NoticeKind::Node { state, detail } => {
                 self.wallet_state(of_node(*state), detail, cursor, now)
             }
+            NoticeKind::Accounts { accounts } => {
+                let seen = WalletAccounts { accounts: accounts.clone(), cursor };
+                desk(DeskEvent::WalletAccounts(seen))
+            }
         }
     }
 
@@ -180,7 +197,8 @@ impl State {
     }
 
     fn sold(&self, request_id: RequestId, payment: &wire::Payment, now: Timestamp) -> EngineStep {
-        let input = match (payment.state, &payment.bolt11, payment.payment_hash, payment.preimage) {
+        let input = match (payment.state, &payment.request, payment.payment_hash, payment.preimage)
+        {
             (PaymentState::Pending, Some(bolt11), ..) => {
                 ProviderInput::InvoiceMade { request_id, bolt11: bolt11.clone() }
             }

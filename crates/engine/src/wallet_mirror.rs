@@ -18,6 +18,10 @@ pub struct WalletMirror {
     pub state: WalletState,
     pub detail: Option<String>,
     pub node_id: Option<String>,
+    pub backend: Option<String>,
+    pub receives: Vec<wire::Rail>,
+    pub pays: Vec<wire::Rail>,
+    pub accounts: Vec<wire::AccountView>,
     /// The newest notice whose consequences are in the log.
     pub cursor: u64,
     pub balance: Option<wire::Balance>,
@@ -46,11 +50,25 @@ impl WalletMirror {
 
     pub fn apply(&mut self, event: &DeskEvent, at: Timestamp) {
         match event {
-            DeskEvent::WalletAttached(attached)
-                if self.node_id.as_ref() != Some(&attached.node_id) =>
-            {
-                self.cursor = 0;
+            DeskEvent::WalletAttached(attached) => {
+                if self.node_id.as_ref() != Some(&attached.node_id) {
+                    self.cursor = 0;
+                    self.accounts.clear();
+                }
                 self.node_id = Some(attached.node_id.clone());
+                self.backend = Some(attached.backend.clone());
+                self.receives.clone_from(&attached.receives);
+                self.pays.clone_from(&attached.pays);
+            }
+            DeskEvent::WalletAccounts(seen) => {
+                self.accounts.clone_from(&seen.accounts);
+                self.advance(seen.cursor);
+            }
+            DeskEvent::AnswerFailed(failed) => {
+                if let Some(payment) = self.payments.get_mut(&failed.key) {
+                    payment.detail = Some(failed.error.message.clone());
+                    payment.updated_at = at;
+                }
             }
             DeskEvent::WalletBehind(_) => self.cursor = 0,
             DeskEvent::WalletChanged(changed) => {

@@ -1,18 +1,47 @@
-//! Spending limits in msat: per payment, per rolling day, and on fees.
+//! Spending limits in msat: per payment, per rolling time, and on fees.
 //!
 //! What may still leave (asked for, on its way, or unknown) counts as spent in full, fees
-//! included, however long it stays open. What has left counts for 24 hours.
+//! included, however long it stays open. What has left counts until the budget renews it.
 
 use domain::{ErrorBody, Msat, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 
-/// How far back the rolling limit looks, in seconds.
+/// How far back the rolling limit of a day looks, in seconds.
 pub const WINDOW_SECS: u64 = 24 * 60 * 60;
 
-/// Spends this close together share one entry, so that a window stays small: at most 1,441
-/// entries. The entry leaves the window with its newest spend, so it errs on the careful side.
-const GRAIN_MS: u64 = 60_000;
+/// A window has at most this many entries and one: spends close together share one. The entry
+/// leaves the window with its newest spend, so it errs on the careful side.
+const ENTRIES: u64 = 1_440;
+
+/// How long a spend counts against a budget. Rolling: each spend is free again this long after it,
+/// so no hour of a day lets two budgets be spent at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Renewal {
+    /// For ever.
+    Never,
+    #[default]
+    Daily,
+    Weekly,
+    /// 30 days.
+    Monthly,
+    /// 365 days.
+    Yearly,
+}
+
+impl Renewal {
+    /// In seconds; none for ever.
+    pub const fn secs(self) -> Option<u64> {
+        match self {
+            Self::Never => None,
+            Self::Daily => Some(WINDOW_SECS),
+            Self::Weekly => Some(7 * WINDOW_SECS),
+            Self::Monthly => Some(30 * WINDOW_SECS),
+            Self::Yearly => Some(365 * WINDOW_SECS),
+        }
+    }
+}
 
 /// The most that may be spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,22 +98,34 @@ impl OverLimit {
     }
 }
 
-/// What was spent in the last 24 hours and what may still be, by key.
+/// What was spent in a rolling time and what may still be, by key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpendWindow<K: Ord> {
+    renews: Renewal,
     /// The most that each payment under way can cost.
     open: BTreeMap<K, Msat>,
     /// Oldest first: when the newest spend of the entry was, and how much the entry holds.
     spent: VecDeque<(Timestamp, Msat)>,
+    /// Spent while nothing renewed it.
+    for_ever: Msat,
 }
 
 impl<K: Ord> Default for SpendWindow<K> {
     fn default() -> Self {
-        Self { open: BTreeMap::new(), spent: VecDeque::new() }
+        Self::new(Renewal::Daily)
     }
 }
 
 impl<K: Ord> SpendWindow<K> {
+    pub fn new(renews: Renewal) -> Self {
+        Self { renews, open: BTreeMap::new(), spent: VecDeque::new(), for_ever: Msat::ZERO }
+    }
+
+    /// From now on what was spent counts this long. What counts no more already stays so.
+    pub fn renew(&mut self, renews: Renewal) {
+        self.renews = renews;
+    }
+
     /// Whether a payment of `amount` with a fee of up to `max_fee` is within `limits` at `now`.
     pub fn check(
         &self,
@@ -109,9 +150,17 @@ impl<K: Ord> SpendWindow<K> {
 
     /// Everything that counts at `now`: what is open, and what was spent within the window.
     pub fn total(&self, now: Timestamp) -> Msat {
-        let from = now.minus_secs(WINDOW_SECS);
-        let spent = self.spent.iter().filter(|(at, _)| *at > from).map(|(_, msat)| *msat);
-        self.open.values().copied().chain(spent).fold(Msat::ZERO, Msat::saturating_add)
+        let from = self.renews.secs().map(|secs| now.minus_secs(secs));
+        let counts = |at: &Timestamp| from.is_none_or(|from| *at > from);
+        let spent = self.spent.iter().filter(|(at, _)| counts(at)).map(|(_, msat)| *msat);
+        let open = self.open.values().copied();
+        let older = if from.is_none() { self.for_ever } else { Msat::ZERO };
+        open.chain(spent).fold(older, Msat::saturating_add)
+    }
+
+    /// What is open: the most that it can cost together.
+    pub fn open(&self) -> Msat {
+        self.open.values().copied().fold(Msat::ZERO, Msat::saturating_add)
     }
 
     /// A payment begins: it can cost at most `most`.
@@ -127,12 +176,17 @@ impl<K: Ord> SpendWindow<K> {
     /// The payment is over and cost `msat`.
     pub fn settle(&mut self, key: &K, msat: Msat, at: Timestamp) {
         self.open.remove(key);
-        let from = at.minus_secs(WINDOW_SECS);
+        let Some(secs) = self.renews.secs() else {
+            self.for_ever = self.for_ever.saturating_add(msat);
+            return;
+        };
+        let from = at.minus_secs(secs);
         while self.spent.front().is_some_and(|(then, _)| *then <= from) {
             self.spent.pop_front();
         }
+        let grain_ms = secs * 1_000 / ENTRIES;
         match self.spent.back_mut() {
-            Some((then, sum)) if at.0 / GRAIN_MS <= then.0 / GRAIN_MS => {
+            Some((then, sum)) if at.0 / grain_ms <= then.0 / grain_ms => {
                 *then = at.max(*then);
                 *sum = sum.saturating_add(msat);
             }
@@ -192,6 +246,20 @@ mod tests {
         assert_eq!(window.total(then), sat(101));
         assert_eq!(window.total(then.plus_secs(WINDOW_SECS - 1)), sat(101));
         assert_eq!(window.total(then.plus_secs(WINDOW_SECS)), sat(0));
+    }
+
+    #[test]
+    fn what_nothing_renews_counts_for_ever_and_a_week_is_a_week() {
+        let then = Timestamp::from_secs(1_000_000);
+        for (renews, later_days, counted) in
+            [(Renewal::Never, 9_000, 7), (Renewal::Weekly, 6, 7), (Renewal::Weekly, 7, 0)]
+        {
+            let mut window = SpendWindow::new(renews);
+            window.hold("a", sat(9));
+            window.settle(&"a", sat(7), then);
+            let later = then.plus_secs(later_days * WINDOW_SECS);
+            assert_eq!(window.total(later), sat(counted), "{renews:?}");
+        }
     }
 
     proptest! {

@@ -2,4 +2,4 @@
 
 pub mod budget;
 
-pub use budget::{OverLimit, SpendLimits, SpendWindow};
+pub use budget::{OverLimit, Renewal, SpendLimits, SpendWindow};

@@ -80,21 +80,13 @@ impl World {
         let input = match effect {
             ProviderEffect::Publish(publish) => return self.answer(at, publish),
             ProviderEffect::MakeInvoice(make) => {
-                let asked = wire::Receive {
-                    key: make.key,
-                    amount_msat: make.amount_msat,
-                    memo: make.memo,
-                    expiry_secs: make.expiry_secs,
-                };
+                let asked =
+                    wire::Receive::invoice(make.key, make.amount_msat, make.memo, make.expiry_secs);
                 return Ok(self.receive(at, asked, badly));
             }
             ProviderEffect::PayRefund(pay) => {
-                let asked = wire::Pay {
-                    key: pay.key,
-                    bolt11: pay.bolt11,
-                    amount_msat: pay.amount_msat,
-                    max_fee_msat: pay.max_fee_msat,
-                };
+                let asked =
+                    wire::Pay::invoice(pay.key, pay.bolt11, pay.amount_msat, pay.max_fee_msat);
                 return Ok(self.pay(at, &asked));
             }
             ProviderEffect::Execute(execute) => {
@@ -199,12 +191,8 @@ impl World {
                 return Ok(Fact::Tick);
             }
             BuyerEffect::Pay(pay) => {
-                let asked = wire::Pay {
-                    key: pay.key,
-                    bolt11: pay.bolt11,
-                    amount_msat: pay.amount_msat,
-                    max_fee_msat: pay.max_fee_msat,
-                };
+                let asked =
+                    wire::Pay::invoice(pay.key, pay.bolt11, pay.amount_msat, pay.max_fee_msat);
                 return Ok(self.pay(at, &asked));
             }
             BuyerEffect::FetchBlob { request_id, blob } => {
@@ -250,12 +238,9 @@ impl World {
     /// What the operator asked of the wallet.
     fn by_hand(&mut self, at: usize, effect: WalletEffect) -> Fact {
         match effect {
-            WalletEffect::Receive { key, amount_msat, memo, expiry_secs } => {
-                self.receive(at, wire::Receive { key, amount_msat, memo, expiry_secs }, false)
-            }
-            WalletEffect::Pay { key, bolt11, amount_msat, max_fee_msat } => {
-                self.pay(at, &wire::Pay { key, bolt11, amount_msat, max_fee_msat })
-            }
+            WalletEffect::Receive(receive) => self.receive(at, receive, false),
+            WalletEffect::Pay(pay) => self.pay(at, &pay),
+            WalletEffect::Answer { .. } => panic!("nothing waits for an answer here"),
         }
     }
 
@@ -386,7 +371,7 @@ fn can_be_given_up(effect: &Effect) -> bool {
                 | BuyerEffect::PublishCancel { .. }
                 | BuyerEffect::SignReceipt { .. }
         ),
-        Effect::Wallet(effect) => matches!(effect, WalletEffect::Receive { .. }),
+        Effect::Wallet(effect) => matches!(effect, WalletEffect::Receive(_)),
     }
 }
 
@@ -395,7 +380,7 @@ fn key_of_payment(effect: &Effect) -> Option<domain::IdempotencyKey> {
     match effect {
         Effect::Provider(ProviderEffect::PayRefund(pay)) => Some(pay.key.clone()),
         Effect::Buyer(BuyerEffect::Pay(pay)) => Some(pay.key.clone()),
-        Effect::Wallet(WalletEffect::Pay { key, .. }) => Some(key.clone()),
+        Effect::Wallet(WalletEffect::Pay(pay)) => Some(pay.key.clone()),
         _ => None,
     }
 }

@@ -98,31 +98,24 @@ impl Lightning {
         now: Timestamp,
     ) -> Result<Payment, ErrorBody> {
         if let Some(known) = self.executors[desk].payments.get(&asked.key) {
-            if known.amount_msat == asked.amount_msat && known.memo == asked.memo {
+            if Some(known.amount_msat) == asked.amount_msat && known.memo == asked.memo {
                 // An invoice says nothing of what became of it.
                 let (state, preimage, fee_msat) = (PaymentState::Pending, None, None);
                 return Ok(Payment { state, preimage, fee_msat, detail: None, ..known.clone() });
             }
             return Err(ErrorBody::refused("key_reused", "The key has other terms."));
         }
+        let amount_msat = asked.amount_msat.unwrap_or_default();
         let seed = format!("{desk}/{}", asked.key);
-        let (bolt11, preimage) =
-            invoice(&seed, asked.amount_msat.get(), now, asked.expiry_secs.into());
+        let (bolt11, preimage) = invoice(&seed, amount_msat.get(), now, asked.expiry_secs.into());
         let payment_hash = preimage.payment_hash();
         let payment = Payment {
-            key: asked.key.clone(),
-            direction: Direction::In,
             state: PaymentState::Pending,
-            amount_msat: asked.amount_msat,
-            fee_msat: None,
             payment_hash: Some(payment_hash),
-            preimage: None,
-            bolt11: Some(bolt11),
+            request: Some(bolt11),
             memo: asked.memo.clone(),
-            created_at: now,
-            updated_at: now,
             expires_at: Some(now.plus_secs(asked.expiry_secs.into())),
-            detail: None,
+            ..Payment::requested(asked.key.clone(), Direction::In, amount_msat, now)
         };
         let payee = Some((desk, asked.key.clone()));
         self.claims.insert(payment_hash, Claim { preimage, payee, taken: false });
@@ -136,13 +129,13 @@ impl Lightning {
         if let Some(known) = self.executors[desk].payments.get(&asked.key)
             && !forgets
         {
-            if known.bolt11.as_deref() == Some(&asked.bolt11) {
+            if known.request.as_deref() == Some(&*asked.request) {
                 return Ok(known.clone());
             }
             return Err(ErrorBody::refused("key_reused", "The key has other terms."));
         }
         let refuse = |code, text: &str| Err(ErrorBody::refused(code, text));
-        let Ok(invoice) = Invoice::parse(&asked.bolt11, Network::Practice) else {
+        let Ok(invoice) = Invoice::parse(&asked.request, Network::Practice) else {
             return refuse("bad_invoice", "The invoice does not read. Nothing was sent.");
         };
         if invoice.check(asked.amount_msat, now).is_err() {
@@ -159,19 +152,11 @@ impl Lightning {
             return refuse("not_enough", "Too little is there. Nothing was sent.");
         }
         let payment = Payment {
-            key: asked.key.clone(),
-            direction: Direction::Out,
             state: PaymentState::Pending,
-            amount_msat: asked.amount_msat,
-            fee_msat: None,
             payment_hash: hash,
-            preimage: None,
-            bolt11: Some(asked.bolt11.clone()),
-            memo: String::new(),
-            created_at: now,
-            updated_at: now,
+            request: Some(asked.request.clone()),
             expires_at: Some(invoice.expires_at),
-            detail: None,
+            ..Payment::requested(asked.key.clone(), Direction::Out, asked.amount_msat, now)
         };
         let (key, max_fee_msat) = (asked.key.clone(), asked.max_fee_msat);
         self.flights.push(Flight { desk, key, max_fee_msat, claimed: false });

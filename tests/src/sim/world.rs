@@ -182,6 +182,8 @@ impl World {
         }
         self.desks[at].read_to = self.desks[at].state.wallet.cursor;
         let info = wire::Info {
+            receives: vec![wire::Rail::Bolt11],
+            pays: vec![wire::Rail::Bolt11],
             network: Network::Practice,
             backend: "model".to_owned(),
             node_id: format!("node-{at}"),
@@ -292,22 +294,21 @@ impl World {
                 }
             }
             Action::Receive { desk, key, amount_msat } => {
-                let receive = Command::WalletReceive {
-                    key: IdempotencyKey::of("receive", key),
-                    amount_msat: msat(amount_msat),
-                    memo: "by hand".to_owned(),
-                    expiry_secs: 300,
-                };
-                self.command(self.at(desk), receive)?;
+                let receive = wire::Receive::invoice(
+                    IdempotencyKey::of("receive", key),
+                    msat(amount_msat),
+                    "by hand".to_owned(),
+                    300,
+                );
+                self.command(self.at(desk), Command::WalletReceive(receive))?;
             }
             Action::Pay { desk, key, nth } => {
                 if let Some(bolt11) = nth_of(self.known_invoices().into_iter(), nth) {
-                    let pay = Command::WalletPay {
-                        key: IdempotencyKey::of("pay", key),
-                        bolt11,
-                        max_fee_msat: msat(50),
-                    };
-                    self.command(self.at(desk), pay)?;
+                    let asks = nip90::bolt11::Invoice::parse(&bolt11, Network::Practice)
+                        .map_or(Msat::ZERO, |invoice| invoice.amount_msat);
+                    let key = IdempotencyKey::of("pay", key);
+                    let pay = wire::Pay::invoice(key, bolt11, asks, msat(50));
+                    self.command(self.at(desk), Command::WalletPay(pay))?;
                 }
             }
             _ => self.give_back(action)?,
@@ -322,7 +323,7 @@ impl World {
         for (at, desk) in self.desks.iter().enumerate() {
             for payment in self.money.executors[at].payments.values() {
                 let by_hand = payment.key.as_str().starts_with("receive/");
-                known.extend(payment.bolt11.clone().filter(|_| by_hand));
+                known.extend(payment.request.clone().filter(|_| by_hand));
             }
             known.extend(desk.state.provider.jobs().filter_map(|job| job.bolt11.clone()));
         }

@@ -1,23 +1,25 @@
-//! The port to a Lightning backend. Every adapter passes the one contract in `tests/contract`.
+//! The port to what moves the money. Every adapter passes the one contract in `tests/contract`.
 
 use domain::{Msat, PaymentHash, Preimage};
 use std::{future::Future, path::PathBuf};
-use wallet::{Fact, Found, event::Observed};
+use wallet::{Fact, Found, InvoiceOrder, Made, Order, Sought, event::Observed, wire::Rail};
 
-/// What an invoice is made of.
-#[derive(Clone, Debug)]
-pub struct InvoiceRequest {
-    pub payment_hash: PaymentHash,
-    pub amount_msat: Msat,
-    pub memo: String,
-    pub expiry_secs: u32,
+/// What a backend can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Its invoices have the payment hash that it is given, and their money is locked until it is
+    /// claimed. Without that it chooses the hash, and money is ours as it comes.
+    pub chosen_hash: bool,
+    pub receives: &'static [Rail],
+    pub pays: &'static [Rail],
 }
 
 /// How a backend took a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendAnswer {
-    /// On its way; the outcome comes as a fact.
-    Taken,
+    /// On its way; the outcome comes as a fact, or by looking it up. With the backend's own name of
+    /// it, where it has no payment hash.
+    Taken { reference: Option<String> },
     /// Not sent, and nothing of it is on its way: no way was found, or none that is open now.
     NotSent(String),
     /// Not sent, and it never will be by this call.
@@ -31,45 +33,62 @@ pub enum SendAnswer {
 /// A call that did not do its work; doing it again is safe.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BackendError {
-    #[error("the Lightning node refused: {0}")]
+    #[error("the wallet's backend refused: {0}")]
     Refused(String),
-    #[error("the Lightning node does not answer: {0}")]
+    #[error("the wallet's backend does not answer: {0}")]
     NotNow(String),
 }
 
-/// A Lightning backend. Calls block; the facts do not.
+/// A backend. Calls block; the facts do not.
 ///
 /// Facts come at least once: the oldest comes again until it is acknowledged, and after a restart
 /// one that was acknowledged may come once more.
 pub trait Backend: Send + Sync + 'static {
     fn name(&self) -> &'static str;
+
+    fn capabilities(&self) -> Capabilities;
+    /// Whose wallet it is: it must be the same at each start.
     fn node_id(&self) -> String;
-    fn listening_address(&self) -> Option<String>;
+    /// `host:port` where it takes peers.
+    fn listening_address(&self) -> Option<String> {
+        None
+    }
 
     /// What it is and holds now, without asking anyone.
     fn observe(&self) -> Observed;
 
     /// What is ours in channels, where nothing is under way in them and so it is exact.
-    fn in_channels(&self) -> Option<Msat>;
+    fn in_channels(&self) -> Option<Msat> {
+        None
+    }
 
     /// Catches up with the chain.
     fn sync(&self) -> Result<(), BackendError>;
 
-    /// Makes an invoice of this hash. Again for the same hash is the same promise.
-    fn make_invoice(&self, request: &InvoiceRequest) -> Result<String, BackendError>;
+    /// Makes something to be paid by, of this hash where the backend takes one. Again for the same
+    /// hash is the same promise; nobody was given what was made before.
+    fn make_invoice(
+        &self,
+        order: &InvoiceOrder,
+        payment_hash: PaymentHash,
+    ) -> Result<Made, BackendError>;
 
     /// Pays. What is on its way or has arrived is not paid again, however often this is called; a
     /// payment whose last try failed for certain is tried again, and its record is the new try's.
-    fn send(&self, bolt11: &str, max_fee: Msat) -> SendAnswer;
+    fn send(&self, order: &Order) -> SendAnswer;
 
-    /// What became of a payment, in or out.
-    fn look_up(&self, payment_hash: &PaymentHash) -> Found;
+    /// What became of a payment, in or out. An error is no answer.
+    fn look_up(&self, sought: &Sought) -> Result<Found, BackendError>;
 
     /// Takes what is locked for an invoice of this preimage's hash. Harmless where nothing is.
-    fn claim(&self, amount: Msat, preimage: &Preimage) -> Result<(), BackendError>;
+    fn claim(&self, _amount: Msat, _preimage: &Preimage) -> Result<(), BackendError> {
+        Ok(())
+    }
 
     /// Sends back what is locked under this hash. Harmless where nothing is.
-    fn turn_away(&self, payment_hash: &PaymentHash) -> Result<(), BackendError>;
+    fn turn_away(&self, _payment_hash: &PaymentHash) -> Result<(), BackendError> {
+        Ok(())
+    }
 
     /// The oldest fact that is not acknowledged. One caller at a time.
     fn next_fact(&self) -> impl Future<Output = Fact> + Send;

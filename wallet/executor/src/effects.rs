@@ -3,17 +3,18 @@
 //! A payment or an invoice that was resumed from the outbox is looked up before it is done again;
 //! what the backend cannot do now is tried again with growing pauses, and stays in the outbox.
 
-use domain::{EffectId, IdempotencyKey, Msat, PaymentHash, Timestamp};
+use domain::{EffectId, IdempotencyKey, Timestamp};
 use host::{Pending, core::Effects};
 use std::{sync::Arc, time::Duration};
 use tokio::{task::JoinSet, time::timeout};
 use wallet::{
-    Effect, Fact, Found, Input, Reply,
+    Effect, Fact, Found, Input, InvoiceOrder, Order, Reply, Sought,
     io::{Delivery, fact_of},
+    wire::{Direction, Rail},
 };
 
 use crate::{
-    backend::{Backend, BackendError, InvoiceRequest, SendAnswer},
+    backend::{Backend, BackendError, SendAnswer},
     house::House,
 };
 
@@ -37,14 +38,11 @@ pub async fn run<B: Backend>(house: Arc<House<B>>, mut effects: Effects<Effect>)
 async fn perform<B: Backend>(house: &House<B>, pending: Pending<Effect>) {
     let Pending { id, effect, resumed } = pending;
     match effect {
-        Effect::MakeInvoice { key, amount_msat, memo, expiry_secs } => {
-            let fact = make_invoice(house, key, amount_msat, memo, expiry_secs).await;
+        Effect::MakeInvoice(order) => {
+            let fact = make_invoice(house, order).await;
             report(house, fact_of(id, fact)).await;
         }
-        Effect::Send { key, payment_hash, bolt11, max_fee_msat } => {
-            let out = Out { key, payment_hash, bolt11, max_fee: max_fee_msat };
-            send(house, id, out, resumed).await;
-        }
+        Effect::Send(order) => send(house, id, order, resumed).await,
         Effect::Claim { key, amount_msat, .. } => {
             let preimage = house.secret.preimage(&key);
             repeat(house, id, move |backend| backend.claim(amount_msat, &preimage)).await;
@@ -52,7 +50,7 @@ async fn perform<B: Backend>(house: &House<B>, pending: Pending<Effect>) {
         Effect::TurnAway { payment_hash } => {
             repeat(house, id, move |backend| backend.turn_away(&payment_hash)).await;
         }
-        Effect::LookUp { key, payment_hash } => look_up(house, id, key, payment_hash).await,
+        Effect::LookUp(sought) => look_up(house, id, sought).await,
     }
     house.look.notify_one();
 }
@@ -99,35 +97,39 @@ async fn rest(pause: &mut Duration) {
     *pause = (*pause * 2).min(LONGEST_PAUSE);
 }
 
-/// An invoice of the key's own hash. Made again after a crash it is the same promise: nobody was
-/// given the first one before the log had it.
-async fn make_invoice<B: Backend>(
-    house: &House<B>,
-    key: IdempotencyKey,
-    amount_msat: Msat,
-    memo: String,
-    expiry_secs: u32,
-) -> Fact {
+/// Of the key's own hash, where the backend takes one: made again after a crash it is the same
+/// promise. Nobody was given the first one before the log had it.
+async fn make_invoice<B: Backend>(house: &House<B>, order: InvoiceOrder) -> Fact {
+    let key = order.key.clone();
     // Without a usable channel an invoice lacks the way to us.
-    if timeout(INVOICE_WAITS, house.ready()).await.is_err() {
+    if order.rail != Rail::Onchain && timeout(INVOICE_WAITS, house.ready()).await.is_err() {
         let reason = "No channel can take a payment now, so no invoice was made.".into();
         return Fact::InvoiceRefused { key, reason };
     }
     let payment_hash = house.secret.preimage(&key).payment_hash();
-    let request = InvoiceRequest { payment_hash, amount_msat, memo, expiry_secs };
+    let sought = Sought {
+        key: key.clone(),
+        direction: Direction::In,
+        rail: order.rail,
+        request: None,
+        payment_hash: Some(payment_hash),
+        reference: None,
+        amount_msat: order.amount_msat.unwrap_or_default(),
+        since: host::clock::now(),
+    };
     let mut pause = FIRST_PAUSE;
     loop {
-        let asked = request.clone();
-        let now = host::clock::now();
-        let made = house.with(move |backend| match backend.look_up(&payment_hash) {
-            settled @ Found::Settled { .. } => Err(BackendError::Refused(format!("{settled:?}"))),
-            _ => backend.make_invoice(&asked),
+        let (asked, before) = (order.clone(), sought.clone());
+        let made = house.with(move |backend| {
+            if backend.capabilities().chosen_hash
+                && let settled @ Found::Settled { .. } = backend.look_up(&before)?
+            {
+                return Err(BackendError::Refused(format!("{settled:?}")));
+            }
+            backend.make_invoice(&asked, payment_hash)
         });
         match made.await {
-            Ok(Ok(bolt11)) => {
-                let expires_at = now.plus_secs(u64::from(expiry_secs));
-                return Fact::InvoiceMade { key, payment_hash, bolt11, expires_at };
-            }
+            Ok(Ok(made)) => return Fact::InvoiceMade { key, made },
             Ok(Err(BackendError::Refused(reason))) => return Fact::InvoiceRefused { key, reason },
             Ok(Err(error)) => tracing::debug!(%key, %error, "the invoice is tried again"),
             Err(error) => tracing::debug!(%key, %error, "the invoice is tried again"),
@@ -136,40 +138,32 @@ async fn make_invoice<B: Backend>(
     }
 }
 
-/// What one payment asks of the backend.
-struct Out {
-    key: IdempotencyKey,
-    payment_hash: PaymentHash,
-    bolt11: String,
-    max_fee: Msat,
-}
-
 /// Sends, once. Each fact goes into the inbox before another send or a failure of the same payment
 /// is looked at: a late one would be taken for that of a later try.
-async fn send<B: Backend>(house: &House<B>, id: EffectId, out: Out, resumed: bool) {
-    let payment_hash = out.payment_hash;
+async fn send<B: Backend>(house: &House<B>, id: EffectId, order: Order, resumed: bool) {
     let mut pause = FIRST_PAUSE;
     let mut look_first = resumed;
     loop {
         if look_first {
             let no_sends = house.sending.lock().await;
-            match house.with(move |backend| backend.look_up(&payment_hash)).await {
+            match look(house, &order.key).await {
                 // After a failure nothing is on its way; whether it is tried again is asked below.
-                Ok(Found::Nothing | Found::Failed { .. }) => {}
-                Ok(found) => {
-                    let fact = Fact::LookedUp { key: out.key, found };
+                Some(Found::Nothing | Found::Failed { .. }) => {}
+                Some(found) => {
+                    let fact = Fact::LookedUp { key: order.key, found };
                     return report(house, fact_of(id, fact)).await;
                 }
-                Err(_) => {
+                None => {
                     drop(no_sends);
                     rest(&mut pause).await;
                     continue;
                 }
             }
         }
-        let is_ready = timeout(PAYMENT_WAITS, house.ready()).await.is_ok();
+        let is_ready =
+            order.rail == Rail::Onchain || timeout(PAYMENT_WAITS, house.ready()).await.is_ok();
         let no_other_sends = house.sending.lock().await;
-        if let Some(fact) = try_to_send(house, &out, is_ready).await {
+        if let Some(fact) = try_to_send(house, &order, is_ready).await {
             return report(house, fact_of(id, fact)).await;
         }
         drop(no_other_sends);
@@ -178,9 +172,18 @@ async fn send<B: Backend>(house: &House<B>, id: EffectId, out: Out, resumed: boo
     }
 }
 
+/// What became of the payment of this key; nothing where there is no answer now.
+async fn look<B: Backend>(house: &House<B>, key: &IdempotencyKey) -> Option<Found> {
+    let Ok(Reply::Payment(payment)) = house.ask(Input::Payment { key: key.clone() }).await else {
+        return None;
+    };
+    let sought = Sought::of(&payment);
+    house.with(move |backend| backend.look_up(&sought)).await.ok()?.ok()
+}
+
 /// One try, where the payment still waits for it; nothing where the node does not run.
-async fn try_to_send<B: Backend>(house: &House<B>, out: &Out, is_ready: bool) -> Option<Fact> {
-    let key = out.key.clone();
+async fn try_to_send<B: Backend>(house: &House<B>, order: &Order, is_ready: bool) -> Option<Fact> {
+    let key = order.key.clone();
     if house.ask(Input::MaySend { key: key.clone() }).await.is_err() {
         return Some(Fact::EffectDone);
     }
@@ -188,14 +191,14 @@ async fn try_to_send<B: Backend>(house: &House<B>, out: &Out, is_ready: bool) ->
         let reason = "No channel can send a payment now. Nothing was sent.".into();
         return Some(Fact::NotSent { key, reason });
     }
-    let (text, max_fee) = (out.bolt11.clone(), out.max_fee);
-    match house.with(move |backend| backend.send(&text, max_fee)).await {
-        Ok(SendAnswer::Taken) => Some(Fact::SendTaken { key }),
+    let asked = order.clone();
+    match house.with(move |backend| backend.send(&asked)).await {
+        Ok(SendAnswer::Taken { reference }) => Some(Fact::SendTaken { key, reference }),
         Ok(SendAnswer::NotSent(reason)) => Some(Fact::NotSent { key, reason }),
         Ok(SendAnswer::Refused(reason)) => Some(Fact::SendRefused { key, reason }),
         Ok(SendAnswer::Unclear(reason)) => Some(Fact::SendUnclear { key, reason }),
         Ok(SendAnswer::NotNow(reason)) => {
-            tracing::debug!(%key, reason, "the payment waits for the node");
+            tracing::debug!(%key, reason, "the payment waits for the backend");
             None
         }
         Err(error) if error.code == "internal" => {
@@ -207,23 +210,18 @@ async fn try_to_send<B: Backend>(house: &House<B>, out: &Out, is_ready: bool) ->
 
 /// Asks until the backend knows. What it does not know is asked for again with growing pauses; the
 /// machine decides when that means that it never happened.
-async fn look_up<B: Backend>(
-    house: &House<B>,
-    id: EffectId,
-    key: IdempotencyKey,
-    payment_hash: PaymentHash,
-) {
+async fn look_up<B: Backend>(house: &House<B>, id: EffectId, sought: Sought) {
     let mut pause = FIRST_PAUSE;
-    let goes_out = house.secret.preimage(&key).payment_hash() != payment_hash;
+    let key = sought.key.clone();
+    let goes_out = sought.direction == Direction::Out;
     loop {
-        let look = || house.with(move |backend: &B| backend.look_up(&payment_hash));
-        let (mut found, mut no_sends) = (look().await, None);
-        if goes_out && matches!(found, Ok(Found::Failed { .. } | Found::InFlight)) {
+        let (mut found, mut no_sends) = (look(house, &key).await, None);
+        if goes_out && matches!(found, Some(Found::Failed { .. } | Found::InFlight)) {
             no_sends = Some(house.sending.lock().await);
-            found = look().await;
+            found = look(house, &key).await;
         }
-        if let Ok(found) = found {
-            let found = with_preimage(house, &key, payment_hash, found);
+        if let Some(found) = found {
+            let found = with_preimage(house, &sought, found);
             let known = found != Found::Nothing;
             let fact = Fact::LookedUp { key: key.clone(), found };
             if known || is_over(house, &key).await {
@@ -237,19 +235,15 @@ async fn look_up<B: Backend>(
     }
 }
 
-/// The node does not keep preimages that we derived; those of our invoices are filled in.
-pub fn with_preimage<B: Backend>(
-    house: &House<B>,
-    key: &IdempotencyKey,
-    payment_hash: PaymentHash,
-    found: Found,
-) -> Found {
-    let ours = house.secret.preimage(key);
+/// The backend does not keep preimages that we derived; those of our invoices are filled in.
+fn with_preimage<B: Backend>(house: &House<B>, sought: &Sought, found: Found) -> Found {
+    let ours = house.secret.preimage(&sought.key);
     match found {
-        Found::Settled { amount_msat, fee_msat, preimage: None }
-            if ours.payment_hash() == payment_hash =>
+        Found::Settled { amount_msat, fee_msat, preimage: None, payment_hash, reference }
+            if Some(ours.payment_hash()) == sought.payment_hash =>
         {
-            Found::Settled { amount_msat, fee_msat, preimage: Some(ours) }
+            let preimage = Some(ours);
+            Found::Settled { amount_msat, fee_msat, preimage, payment_hash, reference }
         }
         other => other,
     }

@@ -4,7 +4,7 @@ use domain::Msat;
 use host::core::AskError;
 use std::{sync::Arc, time::Duration};
 use wallet::{
-    Fact, Found, Input, Reply,
+    Fact, Found, Input, Reply, Sought, Which,
     event::Observed,
     wire::{Direction, NodeState},
 };
@@ -44,32 +44,42 @@ pub async fn run<B: Backend>(house: Arc<House<B>>, backend: Arc<B>) {
 /// otherwise.
 async fn note<B: Backend>(house: &House<B>, mut fact: Fact) -> bool {
     let mut _no_sends = None;
-    if let Fact::PayFailed { payment_hash, still_open, .. } = &mut fact {
-        let payment_hash = *payment_hash;
+    if let Fact::PayFailed { which, still_open, .. } = &mut fact {
         _no_sends = Some(house.sending.lock().await);
-        match house.with(move |backend| backend.look_up(&payment_hash)).await {
-            Ok(Found::Settled { .. }) => {
-                tracing::info!(payment = %payment_hash, "what has arrived did not fail");
+        match look(house, which).await {
+            Some(Found::Settled { .. }) => {
+                tracing::info!(payment = ?which, "what has arrived did not fail");
                 return true;
             }
-            Ok(Found::InFlight) => *still_open = true,
+            Some(Found::InFlight) => *still_open = true,
             _ => {}
         }
     }
     !matches!(house.core.ask(Input::Fact(fact)).await, Err(AskError::Stopped(_)))
 }
 
-/// The node does not tell the preimage of what we claimed: it is ours to derive.
-async fn with_preimage<B: Backend>(house: &House<B>, fact: Fact) -> Fact {
-    let Fact::Received { payment_hash, amount_msat, preimage: None } = fact else { return fact };
-    let preimage = match house.ask(Input::PaymentOf { payment_hash }).await {
-        Ok(Reply::Payment(payment)) if payment.direction == Direction::In => {
-            Some(house.secret.preimage(&payment.key))
-                .filter(|preimage| preimage.payment_hash() == payment_hash)
-        }
-        _ => None,
+async fn look<B: Backend>(house: &House<B>, which: &Which) -> Option<Found> {
+    let Ok(Reply::Payment(payment)) = house.ask(Input::PaymentOf(which.clone())).await else {
+        return None;
     };
-    Fact::Received { payment_hash, amount_msat, preimage }
+    let sought = Sought::of(&payment);
+    house.with(move |backend| backend.look_up(&sought)).await.ok()?.ok()
+}
+
+/// The node does not tell the preimage of what we claimed: it is ours to derive.
+async fn with_preimage<B: Backend>(house: &House<B>, mut fact: Fact) -> Fact {
+    let Fact::Received { which: Which::Hash(payment_hash), preimage, .. } = &mut fact else {
+        return fact;
+    };
+    if preimage.is_none()
+        && let Ok(Reply::Payment(payment)) =
+            house.ask(Input::PaymentOf(Which::Hash(*payment_hash))).await
+        && payment.direction == Direction::In
+    {
+        let ours = house.secret.preimage(&payment.key);
+        *preimage = Some(ours).filter(|ours| ours.payment_hash() == *payment_hash);
+    }
+    fact
 }
 
 /// Looks at the node now and then, and soon after something moved.

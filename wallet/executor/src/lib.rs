@@ -15,4 +15,3 @@ pub mod nwc;
 pub mod run;
 pub mod secret;
 pub mod server;
-pub mod settings;

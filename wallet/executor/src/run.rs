@@ -23,12 +23,11 @@ use crate::{
     ldk::{LdkBackend, Options},
     secret::{self, InvoiceSecret},
     server::Calls,
-    settings,
 };
 
 const LOG: &str = "wallet.db";
 /// Names the shape of the machine's state in snapshots.
-const SNAPSHOT_SCHEMA: &str = "wallet 3";
+const SNAPSHOT_SCHEMA: &str = "wallet 4";
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const STOP_WITHIN: Duration = Duration::from_secs(20);
@@ -52,8 +51,7 @@ pub async fn run(options: RunOptions) -> Result<(), ErrorBody> {
         .map_err(|error| {
         ErrorBody::new("log_file", format!("The log file cannot be opened: {error}."))
     })?;
-    let limits = settings::limits(home.root(), options.network)
-        .map_err(|error| ErrorBody::new("bad_limits", error.to_string()))?;
+    let limits = first_limits(options.network);
     let vault = Arc::new(open_vault(&home, &options)?);
     let mnemonic: Mnemonic = vault
         .words()
@@ -68,10 +66,7 @@ pub async fn run(options: RunOptions) -> Result<(), ErrorBody> {
         house: Arc::clone(&house),
         network: options.network,
         words: { Box::new(move || vault.words()) },
-        backup: backup::Sources {
-            log: home.join(LOG),
-            files: vec![home.join(settings::LIMITS_FILE)],
-        },
+        backup: backup::Sources { log: home.join(LOG), files: Vec::new() },
         backups: home.join("backups"),
     };
     let server = ipc::serve(home.root(), SERVICE, Arc::new(calls)).map_err(|error| {
@@ -160,6 +155,14 @@ async fn start_node(
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// What holds until the operator sets limits; from then on the log's hold.
+fn first_limits(network: Network) -> safety::SpendLimits {
+    match network {
+        Network::Practice | Network::Regtest => safety::SpendLimits::PRACTICE,
+        Network::Signet | Network::Mainnet => safety::SpendLimits::CAREFUL,
     }
 }
 

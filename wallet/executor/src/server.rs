@@ -9,13 +9,18 @@ use tokio::time::{Instant, timeout, timeout_at};
 use wallet::{
     Input, Reply,
     wire::{
-        EventsQuery, HistoryQuery, Info, Invoice, NodeState, Notice, Pay, Payment, PaymentQuery,
-        PaymentState, QuoteQuery, Receive, SHOW_SEED_CONFIRM, SeedWords, ShowSeed, method,
+        AccountQuery, AccountView, EventsQuery, HistoryQuery, Info, Invoice, LimitsView, NodeState,
+        Notice, Pay, Payment, PaymentQuery, PaymentState, QuoteQuery, Rail, Receive,
+        SHOW_SEED_CONFIRM, SeedWords, SetLimits, ShowSeed, method,
     },
 };
 use zeroize::Zeroizing;
 
-use crate::{backend::Backend, backup, house::House};
+use crate::{
+    backend::{Backend, Capabilities},
+    backup,
+    house::House,
+};
 
 /// Longer than an invoice waits for a channel.
 const INVOICE_WITHIN: Duration = Duration::from_secs(40);
@@ -56,13 +61,7 @@ impl<B: Backend> Calls<B> {
             method::INFO => json(&self.info().await?),
             method::REFRESH => json(&self.refresh().await?),
             method::RECEIVE => json(&self.receive(read(params)?).await?),
-            method::QUOTE => {
-                let QuoteQuery { bolt11 } = read(params)?;
-                match self.house.ask(Input::Quote { bolt11 }).await? {
-                    Reply::Quote(quote) => json(&quote),
-                    other => Err(unexpected(&other)),
-                }
-            }
+            method::QUOTE => json(&self.quote(read(params)?).await?),
             method::PAY => json(&self.pay(read(params)?).await?),
             method::PAYMENT => {
                 let PaymentQuery { key } = read(params)?;
@@ -76,6 +75,34 @@ impl<B: Backend> Calls<B> {
                 }
             }
             method::EVENTS => json(&self.events(read(params)?).await?),
+            method::APPROVE => {
+                let PaymentQuery { key } = read(params)?;
+                json(&self.decided(Input::Approve { key: key.clone() }, key).await?)
+            }
+            method::DENY => {
+                let PaymentQuery { key } = read(params)?;
+                json(&self.decided(Input::Deny { key: key.clone() }, key).await?)
+            }
+            method::ACCOUNTS => json(&self.accounts().await?),
+            method::SET_ACCOUNT => {
+                self.house.ask(Input::SetAccount(read(params)?)).await?;
+                json(&self.accounts().await?)
+            }
+            method::CLOSE_ACCOUNT => {
+                let AccountQuery { id } = read(params)?;
+                self.house.ask(Input::CloseAccount { id }).await?;
+                json(&self.accounts().await?)
+            }
+            method::MOVE => {
+                self.house.ask(Input::Move(read(params)?)).await?;
+                json(&self.accounts().await?)
+            }
+            method::LIMITS => json(&self.limits().await?),
+            method::SET_LIMITS => {
+                let SetLimits { limits } = read(params)?;
+                self.house.ask(Input::SetLimits { limits }).await?;
+                json(&self.limits().await?)
+            }
             method::BACKUP => json(&self.back_up().await?),
             method::SHOW_SEED => json(&self.show_seed(&read(params)?)?),
             method::SHUTDOWN => {
@@ -103,11 +130,19 @@ impl<B: Backend> Calls<B> {
                     balance: None,
                     cursor: self.house.core.view().borrow().cursor,
                     detail,
+                    receives: Vec::new(),
+                    pays: Vec::new(),
                     listening_address: None,
                 });
             }
         };
+        let can = backend.map(|backend| backend.capabilities());
+        let rails = |which: fn(&Capabilities) -> &'static [Rail]| {
+            can.as_ref().map_or_else(Vec::new, |can| which(can).to_vec())
+        };
         Ok(Info {
+            receives: rails(|can| can.receives),
+            pays: rails(|can| can.pays),
             network: summary.network,
             backend: summary.backend,
             node_id: summary.node_id,
@@ -134,6 +169,47 @@ impl<B: Backend> Calls<B> {
     async fn payment(&self, input: Input) -> Result<Payment, ErrorBody> {
         match self.house.ask(input).await? {
             Reply::Payment(payment) => Ok(*payment),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// What would be paid; what this backend cannot pay is refused.
+    async fn quote(&self, query: QuoteQuery) -> Result<wallet::wire::Quote, ErrorBody> {
+        let pays = self.house.backend()?.capabilities().pays;
+        match self.house.ask(Input::Quote(query)).await? {
+            Reply::Quote(mut quote) => {
+                if !pays.contains(&quote.rail) {
+                    quote.refused = Some(ErrorBody::refused(
+                        "unsupported_rail",
+                        "This wallet cannot pay that way. Nothing was sent.",
+                    ));
+                }
+                Ok(*quote)
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Approves or denies, and gives the payment as it is then.
+    async fn decided(
+        &self,
+        input: Input,
+        key: domain::IdempotencyKey,
+    ) -> Result<Payment, ErrorBody> {
+        self.house.ask(input).await?;
+        self.payment(Input::Payment { key }).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<AccountView>, ErrorBody> {
+        match self.house.ask(Input::Accounts).await? {
+            Reply::Accounts(accounts) => Ok(accounts),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn limits(&self) -> Result<LimitsView, ErrorBody> {
+        match self.house.ask(Input::Limits).await? {
+            Reply::Limits(limits) => Ok(limits),
             other => Err(unexpected(&other)),
         }
     }
@@ -227,17 +303,20 @@ impl<B: Backend> Calls<B> {
 }
 
 fn invoice(payment: Payment) -> Result<Invoice, ErrorBody> {
-    match payment {
-        Payment {
-            key,
-            bolt11: Some(bolt11),
-            payment_hash: Some(payment_hash),
-            expires_at: Some(expires_at),
-            amount_msat,
-            ..
-        } => Ok(Invoice { key, bolt11, payment_hash, amount_msat, expires_at }),
-        _ => Err(ErrorBody::new("payment_over", "This payment is over; its invoice is not kept.")),
-    }
+    let Some(text) = payment.request else {
+        return Err(ErrorBody::new(
+            "payment_over",
+            "This payment is over; its invoice is not kept.",
+        ));
+    };
+    Ok(Invoice {
+        key: payment.key,
+        rail: payment.rail,
+        text,
+        payment_hash: payment.payment_hash,
+        amount_msat: Some(payment.amount_msat).filter(|amount| !amount.is_zero()),
+        expires_at: payment.expires_at,
+    })
 }
 
 fn read<T: DeserializeOwned>(params: Value) -> Result<T, ErrorBody> {

@@ -109,7 +109,7 @@ impl Executor {
     async fn pay(&self, key: &str, bolt11: &str, msat: u64) -> Result<Value, domain::ErrorBody> {
         let fee = 1_000;
         let asked =
-            json!({ "key": key, "bolt11": bolt11, "amount_msat": msat, "max_fee_msat": fee });
+            json!({ "key": key, "request": bolt11, "amount_msat": msat, "max_fee_msat": fee });
         self.ask("pay", asked).await
     }
 
@@ -137,9 +137,9 @@ async fn money_comes_and_goes_and_adds_up() {
     let invoice = executor.receive("in", 7_001).await.unwrap();
     assert_eq!(executor.receive("in", 7_001).await.unwrap(), invoice);
     assert_eq!(executor.receive("in", 7_002).await.unwrap_err().code, "key_reused");
-    fake.pays(&invoice.bolt11).await.unwrap().unwrap();
+    fake.pays(&invoice.text).await.unwrap().unwrap();
     let settled = executor.until("in", PaymentState::Settled).await;
-    assert_eq!(settled.preimage.unwrap().payment_hash(), invoice.payment_hash);
+    assert_eq!(settled.preimage.map(|proof| proof.payment_hash()), invoice.payment_hash);
     let outside = fake.outside_invoice(Msat::new(5_003).unwrap());
     executor.pay("out", &outside, 5_003).await.unwrap();
     let paid = executor.until("out", PaymentState::Settled).await;
@@ -278,7 +278,7 @@ async fn a_restart_at_any_moment_ends_each_payment_once() {
         let invoice = first.receive("in", 9_000).await.unwrap();
         let outside = fake.outside_invoice(Msat::from_sat(3));
         first.pay("out", &outside, 3_000).await.unwrap();
-        let payer = fake.pays(&invoice.bolt11);
+        let payer = fake.pays(&invoice.text);
         tokio::time::sleep(Duration::from_millis(moment_ms)).await;
         first.end().await;
         let second = Executor::start(dir.path(), &fake).await;
@@ -363,10 +363,10 @@ async fn bad_calls_are_refused_and_change_nothing() {
         ),
         (
             "pay",
-            json!({ "key": "a", "bolt11": "lnbc1", "amount_msat": 1, "max_fee_msat": 1 }),
+            json!({ "key": "a", "request": "lnbc1", "amount_msat": 1, "max_fee_msat": 1 }),
             "bad_invoice",
         ),
-        ("quote", json!({ "bolt11": "" }), "bad_invoice"),
+        ("quote", json!({ "request": "" }), "bad_request"),
         ("payment", json!({ "key": "absent" }), "no_such_payment"),
         ("show_seed", json!({ "confirm": "yes" }), "not_confirmed"),
     ] {

@@ -105,7 +105,7 @@ impl Wallet {
 
     async fn pay(&self, key: &str, bolt11: &str, msat: u64) -> Result<Value, ErrorBody> {
         let asked =
-            json!({ "key": key, "bolt11": bolt11, "amount_msat": msat, "max_fee_msat": 10_000 });
+            json!({ "key": key, "request": bolt11, "amount_msat": msat, "max_fee_msat": 10_000 });
         self.call("pay", asked).await
     }
 
@@ -168,7 +168,7 @@ async fn two_wallets_pay_each_other_and_survive_a_kill() {
 
     let invoice = b.receive("job/1", 50_001).await.unwrap();
     assert_eq!(b.receive("job/1", 50_001).await.unwrap(), invoice);
-    a.pay("buy/1", &invoice.bolt11, 50_001).await.unwrap();
+    a.pay("buy/1", &invoice.text, 50_001).await.unwrap();
     let paid = a.until("buy/1", PaymentState::Settled).await;
     let got = b.until("job/1", PaymentState::Settled).await;
     proves(&paid);
@@ -183,13 +183,13 @@ async fn two_wallets_pay_each_other_and_survive_a_kill() {
     a.ready().await;
     assert_eq!(a.balance().await, HALF_MSAT - 50_001 - fee);
     let same: Payment =
-        serde_json::from_value(a.pay("buy/1", &invoice.bolt11, 50_001).await.unwrap()).unwrap();
+        serde_json::from_value(a.pay("buy/1", &invoice.text, 50_001).await.unwrap()).unwrap();
     assert_eq!((same.state, same.preimage), (PaymentState::Settled, paid.preimage));
-    let twice = a.pay("buy/2", &invoice.bolt11, 50_001).await.unwrap_err();
+    let twice = a.pay("buy/2", &invoice.text, 50_001).await.unwrap_err();
     assert_eq!(twice.code, "already_paid");
 
     let back = a.receive("job/2", 7_007).await.unwrap();
-    b.pay("buy/3", &back.bolt11, 7_007).await.unwrap();
+    b.pay("buy/3", &back.text, 7_007).await.unwrap();
     let fee_back = b.until("buy/3", PaymentState::Settled).await.fee_msat.unwrap().get();
     a.until("job/2", PaymentState::Settled).await;
     assert_eq!(a.balance().await, HALF_MSAT - 50_001 - fee + 7_007);
@@ -216,7 +216,7 @@ async fn one_who_is_away_for_a_moment_is_paid_when_it_is_back() {
         tokio::join!(Wallet::joined(&practice, &home_a), Wallet::joined(&practice, &home_b));
     let invoice = b.receive("job", 50_001).await.unwrap();
     b.kill();
-    a.pay("buy", &invoice.bolt11, 50_001).await.unwrap();
+    a.pay("buy", &invoice.text, 50_001).await.unwrap();
     let start = Instant::now();
     while a.until("buy", PaymentState::Requested).await.detail.is_none() {
         assert!(start.elapsed() < WITHIN, "no next try is planned");
@@ -295,7 +295,7 @@ async fn killed_at_any_moment_it_ends_each_payment_once() {
         let invoice = wallet.receive(&job, 9_009).await.unwrap();
         wallet.pay(&buy, &outside.bolt11, 3_003).await.unwrap();
         let paying = {
-            let (counterparty, bolt11) = (std::sync::Arc::clone(counterparty), invoice.bolt11);
+            let (counterparty, bolt11) = (std::sync::Arc::clone(counterparty), invoice.text);
             tokio::spawn(async move { counterparty.pay(&bolt11).await })
         };
         tokio::time::sleep(Duration::from_millis(round * 37 % 240)).await;
@@ -324,7 +324,7 @@ async fn killed_at(steps: impl IntoIterator<Item = u32>) -> u32 {
         wallet.ended().await;
         let outside = counterparty.invoice(3_003, "").await.unwrap();
         let pay = json!({
-            "key": format!("buy/{step}"), "bolt11": outside.bolt11,
+            "key": format!("buy/{step}"), "request": outside.bolt11,
             "amount_msat": 3_003, "max_fee_msat": 10_000,
         });
         let receive = json!({
@@ -347,7 +347,7 @@ async fn killed_at(steps: impl IntoIterator<Item = u32>) -> u32 {
         }
         let paying = given.clone().map(|invoice| {
             let counterparty = std::sync::Arc::clone(counterparty);
-            tokio::spawn(async move { counterparty.pay(&invoice.bolt11).await })
+            tokio::spawn(async move { counterparty.pay(&invoice.text).await })
         });
         let Ok(died) = tokio::time::timeout(OVER_WITHIN, wait(&mut child)).await else {
             child.kill().unwrap();
@@ -366,7 +366,7 @@ async fn killed_at(steps: impl IntoIterator<Item = u32>) -> u32 {
         if let Some(paying) = paying {
             let _paid_again_below = paying.await.unwrap();
         }
-        counterparty.pay(&invoice.bolt11).await.unwrap();
+        counterparty.pay(&invoice.text).await.unwrap();
         proves(&wallet.until(&format!("job/{step}"), PaymentState::Settled).await);
         proves(&wallet.until(&format!("buy/{step}"), PaymentState::Settled).await);
         expected = expected + 9_009 - 3_003;

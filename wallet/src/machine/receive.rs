@@ -7,9 +7,9 @@ use crate::{
     bolt11::MAX_MEMO_LEN,
     entry::{Entry, terms_digest},
     event::{Arrived, Expired, Requested, Terms, TurnedAway, wallet_stream},
-    io::{Effect, Reply},
+    io::{Effect, InvoiceOrder, Reply},
     state::Wallet,
-    wire::{Direction, PaymentState, Receive, refusal},
+    wire::{AccountId, Direction, PaymentState, Rail, Receive, refusal},
 };
 
 const MAX_EXPIRY_SECS: u32 = 7 * 24 * 60 * 60;
@@ -19,11 +19,17 @@ const GRACE_SECS: u64 = 10;
 const ARRIVED_GRACE_SECS: u64 = 2 * 60 * 60;
 
 impl Wallet {
-    pub(super) fn receive(&self, receive: &Receive) -> Step<Self> {
-        let Receive { key, amount_msat, memo, expiry_secs } = receive;
+    pub(super) fn receive(&self, receive: &Receive, now: Timestamp) -> Step<Self> {
+        let Receive { key, account, rail, amount_msat, memo, expiry_secs } = receive;
+        let amount = amount_msat.unwrap_or(Msat::ZERO);
         let terms = Terms::In { expiry_secs: *expiry_secs };
         if let Some(entry) = self.payments.get(key) {
-            return Step::reply(same_payment(entry, *amount_msat, memo, &terms));
+            return Step::reply(same_payment(entry, account, *rail, amount, memo, &terms));
+        }
+        if !account.is_operator()
+            && let Err(error) = self.open_account(account, now)
+        {
+            return refuse(error);
         }
         let room = match self.coming.len() < MAX_COMING {
             true => Ok(()),
@@ -32,15 +38,24 @@ impl Wallet {
         if let Err(error) = new_key(key).and(room).and_then(|()| check(receive)) {
             return refuse(error);
         }
-        let requested =
-            Requested { key: key.clone(), amount_msat: *amount_msat, memo: memo.clone(), terms };
-        let make = Effect::MakeInvoice {
+        let requested = Requested {
             key: key.clone(),
+            account: account.clone(),
+            rail: *rail,
+            amount_msat: amount,
+            memo: memo.clone(),
+            terms,
+            waits_for: None,
+        };
+        let make = InvoiceOrder {
+            key: key.clone(),
+            rail: *rail,
             amount_msat: *amount_msat,
             memo: memo.clone(),
             expiry_secs: *expiry_secs,
         };
-        Step::nothing().emit(emit(key, requested).effect(make)).answer(Reply::Done)
+        let emit = emit(key, requested).effect(Effect::MakeInvoice(make));
+        Step::nothing().emit(emit).answer(Reply::Done)
     }
 
     /// Locked for us: taken where an invoice of ours still wants it, else sent back.
@@ -107,10 +122,17 @@ pub(super) fn busy(why: &str) -> ErrorBody {
 }
 
 fn check(receive: &Receive) -> Result<(), ErrorBody> {
-    if receive.amount_msat.is_zero() {
+    if receive.amount_msat.is_some_and(|amount| amount.is_zero()) {
         return Err(ErrorBody::new(
             "unsupported_amount",
-            "An invoice needs an amount; nothing was made.",
+            "An invoice of nothing cannot be paid; nothing was made.",
+        )
+        .hint("Leave the amount out to let the payer choose it."));
+    }
+    if receive.rail == Rail::Keysend || receive.rail == Rail::Ecash {
+        return Err(ErrorBody::new(
+            "unsupported_rail",
+            "Nothing is made to be paid by that way; nothing was made.",
         ));
     }
     if receive.memo.len() > MAX_MEMO_LEN {
@@ -129,8 +151,15 @@ fn check(receive: &Receive) -> Result<(), ErrorBody> {
 }
 
 /// The same key again: the same payment where the terms are the same, else an error.
-pub(super) fn same_payment(entry: &Entry, amount_msat: Msat, memo: &str, terms: &Terms) -> Reply {
-    if entry.terms == terms_digest(amount_msat, memo, terms) {
+pub(super) fn same_payment(
+    entry: &Entry,
+    account: &AccountId,
+    rail: Rail,
+    amount_msat: Msat,
+    memo: &str,
+    terms: &Terms,
+) -> Reply {
+    if entry.terms == terms_digest(account, rail, amount_msat, memo, terms) {
         return Reply::Payment(Box::new(entry.payment.clone()));
     }
     Reply::Refused(

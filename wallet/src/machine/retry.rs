@@ -5,11 +5,11 @@
 
 use domain::{ErrorBody, IdempotencyKey, Step, Timestamp};
 
-use super::{emit, facts::fail, send::LEAST_LEFT_SECS};
+use super::{LEAST_LEFT_SECS, emit, facts::fail};
 use crate::{
     entry::Entry,
     event::{RetryPlanned, TriedAgain},
-    io::{Effect, Reply},
+    io::{Effect, Order, Reply},
     state::Wallet,
     wire::{Direction, PaymentState},
 };
@@ -27,17 +27,19 @@ const BEGUN_WITHIN_SECS: u64 = 60;
 pub(super) fn next_try(entry: &Entry, now: Timestamp) -> Option<Timestamp> {
     let pause = FIRST_PAUSE_SECS << entry.failed_tries.min(LONGEST_PAUSE_DOUBLINGS);
     let at = now.plus_secs(pause);
-    let last = entry.payment.created_at.plus_secs(PLANNED_FOR_SECS);
+    let last = entry.began_at.plus_secs(PLANNED_FOR_SECS);
     (at <= last && in_time(entry, at)).then_some(at)
 }
 
 /// Whether a next try may still begin.
 fn may_begin(entry: &Entry, now: Timestamp) -> bool {
-    now <= entry.payment.created_at.plus_secs(BEGUN_WITHIN_SECS) && in_time(entry, now)
+    now <= entry.began_at.plus_secs(BEGUN_WITHIN_SECS) && in_time(entry, now)
 }
 
+/// Only what has a payment hash and an expiry is tried again: the same hash cannot be paid twice.
 fn in_time(entry: &Entry, at: Timestamp) -> bool {
-    entry.payment.expires_at.is_some_and(|expiry| at.plus_secs(LEAST_LEFT_SECS) <= expiry)
+    entry.payment.payment_hash.is_some()
+        && entry.payment.expires_at.is_some_and(|expiry| at.plus_secs(LEAST_LEFT_SECS) <= expiry)
 }
 
 /// Nothing of it is on its way, and nothing more is tried: what the last try said stands.
@@ -55,9 +57,10 @@ impl Wallet {
         now: Timestamp,
     ) -> Step<Self> {
         let payment = &entry.payment;
-        // Between two tries nothing can fail: this was heard before.
-        if payment.direction == Direction::In || payment.state.is_over() || entry.retry_at.is_some()
-        {
+        let waits = payment.state == PaymentState::AwaitingApproval;
+        let over = payment.direction == Direction::In || payment.state.is_over();
+        // Between two tries nothing can fail: this was heard before. Nor can what was never asked.
+        if over || waits || entry.retry_at.is_some() {
             return Step::nothing();
         }
         // What was unknown once is decided now, and not begun again.
@@ -95,20 +98,21 @@ impl Wallet {
         for entry in due.filter_map(|(_, key)| self.payments.get(key)) {
             let payment = &entry.payment;
             let key = &payment.key;
-            let (Some(payment_hash), Some(bolt11)) = (payment.payment_hash, &payment.bolt11) else {
-                continue;
-            };
+            let Some(request) = &payment.request else { continue };
             if !may_begin(entry, now) {
                 step.emits.extend(too_late(entry).emits);
                 continue;
             }
-            let send = Effect::Send {
+            let order = Order {
                 key: key.clone(),
-                payment_hash,
-                bolt11: bolt11.clone(),
+                rail: payment.rail,
+                request: request.clone(),
+                payment_hash: payment.payment_hash,
+                amount_msat: payment.amount_msat,
                 max_fee_msat: entry.max_fee_msat,
             };
-            step = step.emit(emit(key, TriedAgain { key: key.clone() }).effect(send));
+            let again = emit(key, TriedAgain { key: key.clone() });
+            step = step.emit(again.effect(Effect::Send(order)));
         }
         step
     }

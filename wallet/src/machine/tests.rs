@@ -1,5 +1,6 @@
 //! Tables and random histories of the payment machine.
 
+mod accounts;
 mod histories;
 mod retries;
 mod support;

@@ -1,10 +1,13 @@
-//! `wallet balance|receive|pay|history`.
+//! `wallet balance|receive|pay|approve|deny|limits|accounts|history`.
 
 use clap::Subcommand;
 use domain::{ErrorBody, ExitCode, IdempotencyKey, Msat};
 use serde_json::{Value, json};
 
 use super::{Context, status};
+use engine::wire::method;
+
+mod accounts;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Wallet {
@@ -24,6 +27,9 @@ pub(crate) enum Wallet {
     /// Pay a BOLT 11 invoice
     Pay {
         bolt11: String,
+        /// What the payee gets, where the invoice does not say
+        #[arg(long)]
+        amount_msat: Option<u64>,
         #[arg(long, default_value_t = 50_000)]
         max_fee_msat: u64,
         /// The same key pays once
@@ -33,6 +39,26 @@ pub(crate) enum Wallet {
         #[arg(long, default_value_t = 60)]
         timeout: u64,
     },
+    /// Let a payment go that waits because of a limit
+    Approve {
+        key: String,
+        #[arg(long, default_value_t = 60)]
+        timeout: u64,
+    },
+    /// Refuse a payment that waits because of a limit
+    Deny { key: String },
+    /// What may be spent, of the whole wallet
+    Limits {
+        #[arg(long)]
+        per_payment_msat: Option<u64>,
+        #[arg(long)]
+        per_day_msat: Option<u64>,
+        #[arg(long)]
+        max_fee_msat: Option<u64>,
+    },
+    /// Sub-wallets of agents and apps
+    #[command(subcommand)]
+    Accounts(accounts::Accounts),
     /// Payments, newest first
     History {
         #[arg(long, default_value_t = 50)]
@@ -58,12 +84,15 @@ impl Wallet {
                         }),
                     )
                     .await?;
-                context.out.result(&answer, || text(&answer["bolt11"]));
+                context.out.result(&answer, || text(&answer["request"]));
             }
-            Self::Pay { bolt11, max_fee_msat, key, timeout } => {
+            Self::Pay { bolt11, amount_msat, max_fee_msat, key, timeout } => {
                 let key = key_or_new(key)?;
+                let asked = json!({ "request": bolt11, "amount_msat": amount_msat });
+                let ask = json!({ "method": method::QUOTE, "params": asked });
+                let quote = desk.call("wallet.ask", ask).await?;
                 let params = json!({
-                    "key": key, "bolt11": bolt11,
+                    "key": key, "request": bolt11, "amount_msat": quote["amount_msat"],
                     "max_fee_msat": amount(max_fee_msat)?, "timeout_secs": timeout,
                 });
                 let answer = desk.call("wallet.pay", params).await.map_err(|error| {
@@ -73,6 +102,38 @@ impl Wallet {
                 context.out.result(&answer, || payment_line(&answer));
                 return settled(&answer);
             }
+            Self::Approve { key, timeout } => {
+                let params = json!({ "key": key, "approve": true, "timeout_secs": timeout });
+                let answer = desk.call("wallet.answer", params).await.map_err(|error| {
+                    cut_off(error, "Look at it with `pilothouse wallet history`.")
+                })?;
+                context.out.result(&answer, || payment_line(&answer));
+                return settled(&answer);
+            }
+            Self::Deny { key } => {
+                let params = json!({ "key": key, "approve": false, "timeout_secs": 10 });
+                let answer = desk.call("wallet.answer", params).await?;
+                context.out.result(&answer, || payment_line(&answer));
+            }
+            Self::Limits { per_payment_msat, per_day_msat, max_fee_msat } => {
+                let chosen = [
+                    ("per_payment_msat", per_payment_msat),
+                    ("per_day_msat", per_day_msat),
+                    ("max_fee_msat", max_fee_msat),
+                ];
+                let mut answer = asked(&desk, method::LIMITS, Value::Null).await?;
+                if chosen.iter().any(|(_, msat)| msat.is_some()) {
+                    for (name, msat) in chosen {
+                        if let Some(msat) = msat {
+                            answer["limits"][name] = json!(amount(msat)?);
+                        }
+                    }
+                    let limits = json!({ "limits": answer["limits"] });
+                    answer = asked(&desk, method::SET_LIMITS, limits).await?;
+                }
+                context.out.result(&answer, || limits_text(&answer));
+            }
+            Self::Accounts(accounts) => return accounts.run(context, &desk).await,
             Self::History { count } => {
                 let answer = desk.call("wallet.history", json!({ "count": count })).await?;
                 context.out.result(&answer, || {
@@ -84,6 +145,26 @@ impl Wallet {
         }
         Ok(())
     }
+}
+
+/// Asks the executor through the desk.
+pub(super) async fn asked(
+    desk: &host::ipc::Client,
+    method: &str,
+    params: Value,
+) -> Result<Value, ErrorBody> {
+    desk.call("wallet.ask", json!({ "method": method, "params": params })).await
+}
+
+fn limits_text(answer: &Value) -> String {
+    let limits = &answer["limits"];
+    format!(
+        "one payment  {}\n24 hours     {}, of which {} is spent or on its way\none fee      {}",
+        msat_text(&limits["per_payment_msat"]),
+        msat_text(&limits["per_day_msat"]),
+        msat_text(&answer["spent_msat"]),
+        msat_text(&limits["max_fee_msat"]),
+    )
 }
 
 /// A desk that went away while it was asked to pay may have begun: then nothing is known.
@@ -107,6 +188,14 @@ fn settled(payment: &Value) -> Result<(), ErrorBody> {
             "payment_failed",
             format!("Nothing was paid. {}", text(&payment["detail"])),
         )),
+        Some("awaiting_approval") => Err(ErrorBody::refused(
+            "needs_approval",
+            format!(
+                "Nothing was sent: it waits for your approval. {}",
+                text(&payment["waits_for"]["message"])
+            ),
+        )
+        .hint(format!("`pilothouse wallet approve {}` or `deny`.", text(&payment["key"])))),
         _ => Err(ErrorBody::new("outcome_unknown", "It is not known yet whether this was paid.")
             .hint("Follow it with `pilothouse wallet history`; do not pay it again another way.")
             .exit(ExitCode::OutcomeUnknown)),

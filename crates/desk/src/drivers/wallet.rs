@@ -1,6 +1,6 @@
 //! The wallet driver: asks the executor by key, and follows its notices by cursor.
 
-use domain::{EffectId, ErrorBody, IdempotencyKey, Timestamp};
+use domain::{EffectId, ErrorBody, IdempotencyKey, Msat, Timestamp};
 use engine::{Effect, Fact, Input, WalletEffect, WalletFact, view::WalletState};
 use host::{Pending, ipc::Client};
 use nip90::{buyer::BuyerEffect, provider::ProviderEffect};
@@ -102,42 +102,42 @@ async fn tell(desk: &Inner, fact: WalletFact) -> Result<(), ErrorBody> {
 enum Ask {
     Receive(wire::Receive),
     Pay(wire::Pay),
+    Answer { key: IdempotencyKey, approve: bool },
 }
 
 impl Ask {
     fn of(effect: &Effect, network_memo: &str) -> Option<Self> {
         Some(match effect.clone() {
-            Effect::Provider(ProviderEffect::MakeInvoice(make)) => Self::Receive(wire::Receive {
-                key: make.key,
-                amount_msat: make.amount_msat,
-                memo: make.memo,
-                expiry_secs: make.expiry_secs,
-            }),
-            Effect::Provider(ProviderEffect::PayRefund(pay)) => Self::Pay(wire::Pay {
-                key: pay.key,
-                bolt11: pay.bolt11,
-                amount_msat: pay.amount_msat,
-                max_fee_msat: pay.max_fee_msat,
-            }),
-            Effect::Buyer(BuyerEffect::Pay(pay)) => Self::Pay(wire::Pay {
-                key: pay.key,
-                bolt11: pay.bolt11,
-                amount_msat: pay.amount_msat,
-                max_fee_msat: pay.max_fee_msat,
-            }),
-            Effect::Wallet(WalletEffect::Receive { key, amount_msat, memo, expiry_secs }) => {
-                let memo = if memo.is_empty() { network_memo.to_owned() } else { memo };
-                Self::Receive(wire::Receive { key, amount_msat, memo, expiry_secs })
+            Effect::Provider(ProviderEffect::MakeInvoice(make)) => Self::Receive(
+                wire::Receive::invoice(make.key, make.amount_msat, make.memo, make.expiry_secs),
+            ),
+            Effect::Provider(ProviderEffect::PayRefund(pay)) => Self::Pay(wire::Pay::invoice(
+                pay.key,
+                pay.bolt11,
+                pay.amount_msat,
+                pay.max_fee_msat,
+            )),
+            Effect::Buyer(BuyerEffect::Pay(pay)) => Self::Pay(wire::Pay::invoice(
+                pay.key,
+                pay.bolt11,
+                pay.amount_msat,
+                pay.max_fee_msat,
+            )),
+            Effect::Wallet(WalletEffect::Receive(mut receive)) => {
+                if receive.memo.is_empty() {
+                    network_memo.clone_into(&mut receive.memo);
+                }
+                Self::Receive(receive)
             }
-            Effect::Wallet(WalletEffect::Pay { key, bolt11, amount_msat, max_fee_msat }) => {
-                Self::Pay(wire::Pay { key, bolt11, amount_msat, max_fee_msat })
-            }
+            Effect::Wallet(WalletEffect::Pay(pay)) => Self::Pay(pay),
+            Effect::Wallet(WalletEffect::Answer { key, approve }) => Self::Answer { key, approve },
             _ => return None,
         })
     }
 
     fn key(&self) -> &IdempotencyKey {
         match self {
+            Self::Answer { key, .. } => key,
             Self::Receive(receive) => &receive.key,
             Self::Pay(pay) => &pay.key,
         }
@@ -153,7 +153,7 @@ impl Ask {
             Self::Pay(pay) if error.code != refusal::KEY_REUSED => {
                 taken_on(client, pay, error).await
             }
-            Self::Receive(_) | Self::Pay(_) => Said::Refused(error),
+            Self::Receive(_) | Self::Pay(_) | Self::Answer { .. } => Said::Refused(error),
         }
     }
 
@@ -164,6 +164,10 @@ impl Ask {
                 Ok(invoiced(receive, invoice, now))
             }
             Self::Pay(pay) => client.request(method::PAY, pay).await,
+            Self::Answer { key, approve } => {
+                let method = if *approve { method::APPROVE } else { method::DENY };
+                client.request(method, &wire::PaymentQuery { key: key.clone() }).await
+            }
         }
     }
 }
@@ -215,7 +219,7 @@ async fn act(desk: Arc<Inner>, mut link: Link, pending: Pending<Effect>) {
                             return;
                         }
                     }
-                    Ask::Receive(_) if backoff.tries() == INVOICE_TRIES => {
+                    Ask::Receive(_) | Ask::Answer { .. } if backoff.tries() == INVOICE_TRIES => {
                         return give_up(&desk, id, effect, INVOICE_TRIES, error.message).await;
                     }
                     _ => {}
@@ -224,7 +228,11 @@ async fn act(desk: Arc<Inner>, mut link: Link, pending: Pending<Effect>) {
             }
             Said::Refused(error) => {
                 let key = ask.key().clone();
-                return report(&desk, id, WalletFact::Refused { key, error }).await;
+                let fact = match ask {
+                    Ask::Answer { .. } => WalletFact::NotAnswered { key, error },
+                    Ask::Receive(_) | Ask::Pay(_) => WalletFact::Refused { key, error },
+                };
+                return report(&desk, id, fact).await;
             }
         }
     }
@@ -235,21 +243,42 @@ async fn report(desk: &Inner, effect: EffectId, fact: WalletFact) {
 }
 
 fn invoiced(asked: &wire::Receive, invoice: wire::Invoice, now: Timestamp) -> wire::Payment {
+    let amount_msat = invoice.amount_msat.unwrap_or(Msat::ZERO);
     wire::Payment {
-        key: invoice.key,
-        direction: wire::Direction::In,
+        account: asked.account.clone(),
+        rail: invoice.rail,
         state: wire::PaymentState::Pending,
-        amount_msat: invoice.amount_msat,
-        fee_msat: None,
-        payment_hash: Some(invoice.payment_hash),
-        preimage: None,
-        bolt11: Some(invoice.bolt11),
+        payment_hash: invoice.payment_hash,
+        request: Some(invoice.text),
         memo: asked.memo.clone(),
-        created_at: now,
-        updated_at: now,
-        expires_at: Some(invoice.expires_at),
-        detail: None,
+        expires_at: invoice.expires_at,
+        ..wire::Payment::requested(invoice.key, wire::Direction::In, amount_msat, now)
     }
+}
+
+/// Calls that the operator may make of the executor through the desk. None of them pays: what pays
+/// is logged here first.
+const PASSED_ON: &[&str] = &[
+    method::QUOTE,
+    method::ACCOUNTS,
+    method::SET_ACCOUNT,
+    method::CLOSE_ACCOUNT,
+    method::MOVE,
+    method::LIMITS,
+    method::SET_LIMITS,
+    method::BACKUP,
+];
+
+/// Asks the executor, and gives its answer as it is. Nothing of it is logged here.
+pub async fn pass_on(desk: &Inner, asked: &str, params: Value) -> Result<Value, ErrorBody> {
+    if !PASSED_ON.contains(&asked) {
+        return Err(ErrorBody::new(
+            "unknown_method",
+            format!("The wallet is not asked {asked:?} this way; nothing was done."),
+        ));
+    }
+    let client = Client::connect(desk.services.wallet_dir(), wire::SERVICE).await?;
+    client.request(asked, &params).await
 }
 
 /// Asks the executor for its newest balance and waits until the view has it.
@@ -267,7 +296,6 @@ pub async fn refresh(desk: &Inner) -> Result<(), ErrorBody> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::Msat;
     use host::ipc::{self, Handler};
     use std::{future::Future, pin::Pin};
 
@@ -294,29 +322,23 @@ mod tests {
     }
 
     fn pay() -> wire::Pay {
-        wire::Pay {
-            key: IdempotencyKey::new("refund/1").unwrap(),
-            bolt11: "lnbcrt1".into(),
-            amount_msat: Msat::from_sat(5),
-            max_fee_msat: Msat::ZERO,
-        }
+        wire::Pay::invoice(
+            IdempotencyKey::new("refund/1").unwrap(),
+            "lnbcrt1".into(),
+            Msat::from_sat(5),
+            Msat::ZERO,
+        )
     }
 
     fn taken_on() -> wire::Payment {
         wire::Payment {
-            key: pay().key,
-            direction: wire::Direction::Out,
-            state: wire::PaymentState::Requested,
-            amount_msat: pay().amount_msat,
-            fee_msat: None,
-            payment_hash: None,
-            preimage: None,
-            bolt11: Some(pay().bolt11),
-            memo: String::new(),
-            created_at: Timestamp::from_secs(9),
-            updated_at: Timestamp::from_secs(9),
-            expires_at: None,
-            detail: None,
+            request: Some(pay().request),
+            ..wire::Payment::requested(
+                pay().key,
+                wire::Direction::Out,
+                pay().amount_msat,
+                Timestamp::from_secs(9),
+            )
         }
     }
 

@@ -80,7 +80,8 @@ impl Desk {
         let key = IdempotencyKey::new(key).unwrap();
         let amount_msat = Msat::new(5_000).unwrap();
         let memo = String::new();
-        self.command(Command::WalletReceive { key, amount_msat, memo, expiry_secs: 60 });
+        let receive = wallet::wire::Receive::invoice(key, amount_msat, memo, 60);
+        self.command(Command::WalletReceive(receive));
         self.effects.pop().unwrap()
     }
 }
@@ -149,12 +150,12 @@ fn what_is_dropped_is_not_done_and_said_to_who_waits() {
 #[test]
 fn money_and_receipts_are_never_dropped() {
     let mut desk = Desk::new();
-    let pay = WalletEffect::Pay {
-        key: IdempotencyKey::new("op/1").unwrap(),
-        bolt11: "lnbcrt1".into(),
-        amount_msat: Msat::new(1).unwrap(),
-        max_fee_msat: Msat::ZERO,
-    };
+    let pay = WalletEffect::Pay(wallet::wire::Pay::invoice(
+        IdempotencyKey::new("op/1").unwrap(),
+        "lnbcrt1".into(),
+        Msat::new(1).unwrap(),
+        Msat::ZERO,
+    ));
     desk.give_up(&id("payment/op/1#1.0"), Effect::Wallet(pay.clone()));
     let effect = id("payment/op/1#1.0");
     assert_eq!(code(&desk.command(Command::EffectDrop { effect: effect.clone() })), "owed");
@@ -182,21 +183,12 @@ fn letters_are_bounded() {
 fn a_payment_that_nobody_answers_for_is_unknown_until_somebody_does() {
     let mut desk = Desk::new();
     let key = IdempotencyKey::new("op/1").unwrap();
-    let requested = wallet::wire::Payment {
-        key: key.clone(),
-        direction: wallet::wire::Direction::Out,
-        state: PaymentState::Requested,
-        amount_msat: Msat::new(1_000).unwrap(),
-        fee_msat: None,
-        payment_hash: None,
-        preimage: None,
-        bolt11: None,
-        memo: String::new(),
-        created_at: NOW,
-        updated_at: NOW,
-        expires_at: None,
-        detail: None,
-    };
+    let requested = wallet::wire::Payment::requested(
+        key.clone(),
+        wallet::wire::Direction::Out,
+        Msat::new(1_000).unwrap(),
+        NOW,
+    );
     let changed = PaymentChanged { payment: requested.clone(), cursor: None, noticed_at: NOW };
     desk.state.wallet.apply(&DeskEvent::PaymentChanged(changed), NOW);
     let unanswered = || {

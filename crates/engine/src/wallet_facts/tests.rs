@@ -37,19 +37,14 @@ fn tell(state: &mut State, fact: WalletFact) -> Vec<Event> {
 
 fn notice(state: &mut State, cursor: u64, key: &str, payment_state: PaymentState) {
     let payment = wire::Payment {
-        key: IdempotencyKey::new(key).unwrap(),
-        direction: Direction::In,
         state: payment_state,
-        amount_msat: Msat::from_sat(5),
         fee_msat: Some(Msat::ZERO),
-        payment_hash: None,
-        preimage: None,
-        bolt11: None,
-        memo: String::new(),
-        created_at: NOW,
-        updated_at: NOW,
-        expires_at: None,
-        detail: None,
+        ..wire::Payment::requested(
+            IdempotencyKey::new(key).unwrap(),
+            Direction::In,
+            Msat::from_sat(5),
+            NOW,
+        )
     };
     let what = NoticeKind::Payment(payment);
     tell(state, WalletFact::Notice(wire::Notice { cursor, at: NOW, what }));

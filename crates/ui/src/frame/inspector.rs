@@ -204,7 +204,7 @@ fn payment_ui(ui: &mut Ui, scene: &mut Scene<'_>, key: &IdempotencyKey) {
         );
     }
     let waits = payment.direction == Direction::In && payment.state == PaymentState::Pending;
-    if let Some(bolt11) = payment.bolt11.as_ref().filter(|_| waits) {
+    if let Some(bolt11) = payment.request.as_ref().filter(|_| waits) {
         ui.add_space(look.space.s);
         widgets::qr::qr(ui, bolt11, "Invoice as a QR code");
         if ui.add(Btn::new("Copy invoice").icon(Icon::Copy)).clicked() {

@@ -136,7 +136,7 @@ pub fn facts(payment: &PaymentView, clock: &Clock) -> Vec<Fact> {
     facts.extend(payment.expires_at.map(|at| Fact::plain("Expires", clock.full(at))));
     facts.extend(payment.payment_hash.map(|hash| Fact::long("Payment hash", hash)));
     facts.extend(payment.preimage.map(|preimage| Fact::long("Preimage", preimage)));
-    facts.extend(payment.bolt11.as_ref().map(|bolt11| Fact::long("Invoice", bolt11)));
+    facts.extend(payment.request.as_ref().map(|bolt11| Fact::long("Invoice", bolt11)));
     let memo = words::one_line(&payment.memo);
     if !memo.is_empty() {
         facts.push(Fact {

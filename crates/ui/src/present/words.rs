@@ -154,6 +154,7 @@ pub fn payment(direction: Direction, state: PaymentState) -> (&'static str, Tone
         (_, PaymentState::Failed) => ("Failed", Tone::Danger),
         (_, PaymentState::Expired) => ("Expired", Tone::Neutral),
         (_, PaymentState::Unknown) => ("Outcome unknown", Tone::Danger),
+        (_, PaymentState::AwaitingApproval) => ("Waiting for you", Tone::Waiting),
     }
 }
 

@@ -9,6 +9,7 @@ use engine::{
     command::{DemandAnswer, DemandRisk, PaymentPolicy},
     port::{PackProgress, Packed, Packing},
     view::*,
+    wire,
 };
 use std::{
     path::PathBuf,
@@ -188,7 +189,12 @@ pub fn payment(name: &str, direction: Direction, state: PaymentState, sat: u32) 
         memo: name.into(),
         payment_hash: Some(PaymentHash([7; 32])),
         preimage: None,
-        bolt11: Some(BOLT11.into()),
+        account: wire::AccountId::operator(),
+        rail: wire::Rail::Bolt11,
+        request: Some(BOLT11.into()),
+        reference: None,
+        payee: None,
+        waits_for: None,
         expires_at: Some(NOW.plus_secs(3_000)),
         job: None,
         detail: None,
@@ -286,7 +292,12 @@ pub fn busy() -> View {
             pending_in_msat: Some(Msat::from_sat(2_100)),
             pending_out_msat: Some(Msat::ZERO),
             inbound_msat: Some(Msat::from_sat(480_000)),
+            onchain_msat: Some(Msat::from_sat(310_000)),
             as_of: Some(ago(12)),
+            backend: Some("ldk-node".into()),
+            receives: vec![Rail::Bolt11],
+            pays: vec![Rail::Bolt11],
+            accounts: Vec::new(),
             node_id: Some(
                 "03e7156ae33b0a208d0744199163177e909e80176e55d97a2f221ede0f934dd9ad".into(),
             ),
@@ -503,16 +514,16 @@ impl FakeDesk {
                 self.change(|view| view.provider.state = ProviderState::Offline);
                 Reply::Done
             }
-            Command::WalletReceive { key, amount_msat, memo, .. } => {
+            Command::WalletReceive(wire::Receive { key, amount_msat, memo, .. }) => {
                 let made = PaymentView {
                     key: key.clone(),
-                    amount_msat: *amount_msat,
+                    amount_msat: amount_msat.unwrap_or_default(),
                     ..payment(memo, Direction::In, PaymentState::Pending, 1)
                 };
                 self.change(|view| view.payments.insert(0, Arc::new(made)));
                 Reply::PaymentStarted { key: key.clone() }
             }
-            Command::WalletPay { key, .. } => {
+            Command::WalletPay(wire::Pay { key, .. }) => {
                 let made = PaymentView {
                     key: key.clone(),
                     ..payment("coffee", Direction::Out, PaymentState::Pending, 250_000)
@@ -690,6 +701,7 @@ impl FakeDesk {
                     r#"{{"at":1,"data":{{"amount_msat":2100000,"text":"Ünïcode → ok"}},"seq":{position}}}"#
                 ),
             }),
+            Query::Wallet { .. } => Answer::Wallet { value: serde_json::Value::Null },
             Query::JobResult { .. } => {
                 let manner = self.manner.lock().unwrap();
                 Answer::JobResult(manner.result.clone().unwrap_or_else(|| text("Done.\n")))

@@ -2,7 +2,7 @@
 
 use domain::{ErrorBody, Msat, Network};
 use egui::Key;
-use engine::{Command, view::PaymentState};
+use engine::{Command, view::PaymentState, wire};
 use std::sync::Arc;
 use ui::Screen;
 
@@ -49,7 +49,9 @@ fn receiving_makes_an_invoice_and_sees_it_paid() {
     window.type_into("Memo", "Lunch");
     window.click("Make invoice");
     let commands = desk.commands();
-    let [Command::WalletReceive { key, amount_msat, memo, .. }] = commands.as_slice() else {
+    let [Command::WalletReceive(wire::Receive { key, amount_msat: Some(amount_msat), memo, .. })] =
+        commands.as_slice()
+    else {
         panic!("{commands:?}")
     };
     assert_eq!((*amount_msat, memo.as_str()), (Msat::from_sat(2_100), "Lunch"));
@@ -86,7 +88,7 @@ fn sent_again_the_same_form_is_the_same_payment() {
         .commands()
         .into_iter()
         .map(|command| match command {
-            Command::WalletReceive { key, .. } => key,
+            Command::WalletReceive(receive) => receive.key,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -132,7 +134,8 @@ fn paying_shows_what_is_asked_and_asks_once_more() {
     window.must_say("and at most 2,500 sat in fees? It can't be taken back.");
     window.click("Pay 250,000 sat now");
     let commands = desk.commands();
-    let [Command::WalletPay { bolt11, max_fee_msat, .. }] = commands.as_slice() else {
+    let [Command::WalletPay(wire::Pay { request: bolt11, max_fee_msat, .. })] = commands.as_slice()
+    else {
         panic!("{commands:?}")
     };
     assert_eq!((bolt11.as_str(), *max_fee_msat), (COFFEE, Msat::from_sat(2_500)));

@@ -17,10 +17,14 @@ use std::{
     time::Duration,
 };
 use tokio::runtime::Handle;
-use wallet::{Fact, Found, event::Observed, wire::NodeState};
+use wallet::{
+    Fact, Found, InvoiceOrder, Made, Order, Sought,
+    event::Observed,
+    wire::{NodeState, Rail},
+};
 
 use super::{convert, peers::Peers};
-use crate::backend::{Backend, BackendError, InvoiceRequest, SendAnswer};
+use crate::backend::{Backend, BackendError, Capabilities, SendAnswer};
 
 /// How long the end waits for the last write.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
@@ -93,6 +97,10 @@ impl LdkBackend {
         (NodeState::Syncing, Some(why))
     }
 
+    fn record(&self, payment_hash: &PaymentHash) -> Found {
+        convert::found(self.node.payment(&PaymentId(payment_hash.0)))
+    }
+
     fn next_event_fact(&self, event: ldk_node::Event) -> Option<Fact> {
         convert::fact(event, |channel| self.ours(channel))
     }
@@ -101,6 +109,11 @@ impl LdkBackend {
 impl Backend for LdkBackend {
     fn name(&self) -> &'static str {
         "ldk-node"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        const RAILS: &[Rail] = &[Rail::Bolt11];
+        Capabilities { chosen_hash: true, receives: RAILS, pays: RAILS }
     }
 
     fn node_id(&self) -> String {
@@ -124,6 +137,7 @@ impl Backend for LdkBackend {
             detail: detail.map(str::to_owned),
             inbound_msat: inbound,
             onchain_msat: convert::sat(self.node.list_balances().total_onchain_balance_sats),
+            spendable_msat: None,
         }
     }
 
@@ -141,33 +155,48 @@ impl Backend for LdkBackend {
         self.node.sync_wallets().map_err(not_now)
     }
 
-    fn make_invoice(&self, request: &InvoiceRequest) -> Result<String, BackendError> {
-        let description = Description::new(request.memo.clone())
+    fn make_invoice(
+        &self,
+        order: &InvoiceOrder,
+        payment_hash: PaymentHash,
+    ) -> Result<Made, BackendError> {
+        if order.rail != Rail::Bolt11 {
+            return Err(BackendError::Refused("it makes no such thing".into()));
+        }
+        let description = Description::new(order.memo.clone())
             .map_err(|error| BackendError::Refused(error.to_string()))?;
-        self.node
-            .bolt11_payment()
-            .receive_for_hash(
-                request.amount_msat.get(),
-                &Bolt11InvoiceDescription::Direct(description),
-                request.expiry_secs,
-                payment::PaymentHash(request.payment_hash.0),
-            )
-            .map(|invoice| invoice.to_string())
-            .map_err(|error| match error {
-                NodeError::InvoiceCreationFailed | NodeError::InvalidAmount => {
-                    BackendError::Refused(error.to_string())
-                }
-                other => not_now(other),
-            })
+        let description = Bolt11InvoiceDescription::Direct(description);
+        let hash = payment::PaymentHash(payment_hash.0);
+        let bolt11 = self.node.bolt11_payment();
+        let made = match order.amount_msat {
+            Some(amount) => {
+                bolt11.receive_for_hash(amount.get(), &description, order.expiry_secs, hash)
+            }
+            None => bolt11.receive_variable_amount_for_hash(&description, order.expiry_secs, hash),
+        };
+        match made {
+            Ok(invoice) => Ok(Made {
+                text: invoice.to_string(),
+                payment_hash: Some(payment_hash),
+                expires_at: Some(host::clock::now().plus_secs(order.expiry_secs.into())),
+            }),
+            Err(error @ (NodeError::InvoiceCreationFailed | NodeError::InvalidAmount)) => {
+                Err(BackendError::Refused(error.to_string()))
+            }
+            Err(other) => Err(not_now(other)),
+        }
     }
 
-    fn send(&self, bolt11: &str, max_fee: Msat) -> SendAnswer {
-        let invoice: Bolt11Invoice = match bolt11.parse() {
+    fn send(&self, order: &Order) -> SendAnswer {
+        if order.rail != Rail::Bolt11 {
+            return SendAnswer::Refused("This wallet cannot pay that way yet.".into());
+        }
+        let invoice: Bolt11Invoice = match order.request.parse() {
             Ok(invoice) => invoice,
             Err(error) => return SendAnswer::Refused(format!("{error:?}")),
         };
         let route = RouteParametersConfig {
-            max_total_routing_fee_msat: Some(max_fee.get()),
+            max_total_routing_fee_msat: Some(order.max_fee_msat.get()),
             ..RouteParametersConfig::default()
         };
         let id = PaymentId(*invoice.payment_hash().as_ref());
@@ -177,8 +206,13 @@ impl Backend for LdkBackend {
         {
             return SendAnswer::NotNow(error.to_string());
         }
-        match self.node.bolt11_payment().send(&invoice, Some(route)) {
-            Ok(_) => SendAnswer::Taken,
+        let bolt11 = self.node.bolt11_payment();
+        let sent = match invoice.amount_milli_satoshis() {
+            Some(_) => bolt11.send(&invoice, Some(route)),
+            None => bolt11.send_using_amount(&invoice, order.amount_msat.get(), Some(route)),
+        };
+        match sent {
+            Ok(_) => SendAnswer::Taken { reference: None },
             Err(NodeError::NotRunning) => SendAnswer::NotNow("it does not run".into()),
             Err(NodeError::PaymentSendingFailed) => SendAnswer::NotSent(
                 "No route to the payee with enough capacity was found within the fee limit.".into(),
@@ -190,8 +224,9 @@ impl Backend for LdkBackend {
         }
     }
 
-    fn look_up(&self, payment_hash: &PaymentHash) -> Found {
-        convert::found(self.node.payment(&PaymentId(payment_hash.0)))
+    fn look_up(&self, sought: &Sought) -> Result<Found, BackendError> {
+        let Some(payment_hash) = sought.payment_hash else { return Ok(Found::Nothing) };
+        Ok(self.record(&payment_hash))
     }
 
     fn claim(&self, amount: Msat, preimage: &Preimage) -> Result<(), BackendError> {
@@ -207,7 +242,7 @@ impl Backend for LdkBackend {
 
     fn turn_away(&self, payment_hash: &PaymentHash) -> Result<(), BackendError> {
         // A record that has settled stays as it is: only what is still locked goes back.
-        if let Found::Settled { .. } = self.look_up(payment_hash) {
+        if let Found::Settled { .. } = self.record(payment_hash) {
             return Ok(());
         }
         match self.node.bolt11_payment().fail_for_hash(payment::PaymentHash(payment_hash.0)) {

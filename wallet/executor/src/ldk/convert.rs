@@ -7,7 +7,7 @@ use ldk_node::{
     lightning::{events::PaymentFailureReason, ln::types::ChannelId},
     payment::{PaymentDetails, PaymentDirection, PaymentKind, PaymentStatus},
 };
-use wallet::{Fact, Found};
+use wallet::{Fact, Found, wire::Rail};
 
 pub fn network(network: Network) -> BitcoinNetwork {
     match network {
@@ -57,19 +57,22 @@ pub fn fact(event: Event, ours: impl Fn(Option<ChannelId>) -> Msat) -> Option<Fa
             amount_msat: msat(claimable_amount_msat),
         },
         Event::PaymentReceived { payment_hash, amount_msat, .. } => Fact::Received {
-            payment_hash: PaymentHash(payment_hash.0),
+            which: PaymentHash(payment_hash.0).into(),
+            rail: Rail::Bolt11,
+            to: None,
             amount_msat: msat(amount_msat),
             preimage: None,
         },
         Event::PaymentSuccessful { payment_hash, payment_preimage, fee_paid_msat, .. } => {
             Fact::Paid {
-                payment_hash: PaymentHash(payment_hash.0),
+                which: PaymentHash(payment_hash.0).into(),
+                payment_hash: None,
                 preimage: payment_preimage.map(|preimage| Preimage(preimage.0)),
                 fee_msat: msat(fee_paid_msat.unwrap_or(0)),
             }
         }
         Event::PaymentFailed { payment_hash: Some(payment_hash), reason, .. } => Fact::PayFailed {
-            payment_hash: PaymentHash(payment_hash.0),
+            which: PaymentHash(payment_hash.0).into(),
             reason: why(reason).to_owned(),
             no_way: found_no_way(reason),
             still_open: false,
@@ -129,6 +132,8 @@ pub fn found(details: Option<PaymentDetails>) -> Found {
             amount_msat: msat(details.amount_msat.unwrap_or(0)),
             fee_msat: msat(details.fee_paid_msat.unwrap_or(0)),
             preimage: preimage.map(|preimage| Preimage(preimage.0)),
+            payment_hash: None,
+            reference: None,
         },
     }
 }

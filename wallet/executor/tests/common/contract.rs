@@ -1,10 +1,14 @@
 //! The one contract of the port: the fake and the real node both pass it.
 
-use domain::{Msat, PaymentHash, Preimage};
-use pilothouse_wallet::backend::{Backend, InvoiceRequest, SendAnswer};
+use domain::{IdempotencyKey, Msat, PaymentHash, Preimage};
+use pilothouse_wallet::backend::{Backend, SendAnswer};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
-use wallet::{Fact, Found, bolt11::Bolt11};
+use wallet::{
+    Fact, Found, InvoiceOrder, Order, Sought, Which,
+    bolt11::Bolt11,
+    wire::{Direction, Rail},
+};
 
 const WITHIN: Duration = Duration::from_secs(60);
 
@@ -49,15 +53,57 @@ pub async fn next<B: Backend>(backend: &Arc<B>) -> Fact {
     }
 }
 
-fn request(n: u8, amount: Msat) -> (Preimage, InvoiceRequest) {
-    let preimage = Preimage([n; 32]);
-    let request = InvoiceRequest {
-        payment_hash: preimage.payment_hash(),
-        amount_msat: amount,
+/// An invoice to be asked for. Where the backend takes a payment hash, it is that of the preimage.
+fn order(n: u8, amount: Msat) -> (Preimage, InvoiceOrder) {
+    let order = InvoiceOrder {
+        key: IdempotencyKey::new(format!("in/{n}")).unwrap(),
+        rail: Rail::Bolt11,
+        amount_msat: Some(amount),
         memo: "contract".into(),
         expiry_secs: 600,
     };
-    (preimage, request)
+    (Preimage([n; 32]), order)
+}
+
+async fn invoice<B: Backend>(backend: &Arc<B>, n: u8, amount: Msat) -> (Preimage, String) {
+    let (preimage, order) = order(n, amount);
+    let hash = preimage.payment_hash();
+    let made = call(backend, move |b| b.make_invoice(&order, hash)).await.unwrap();
+    let read = read(&made.text);
+    assert_eq!((Some(read.payment_hash), read.amount_msat), (made.payment_hash, amount));
+    assert!(made.expires_at.is_some());
+    (preimage, made.text)
+}
+
+fn to_pay(bolt11: &str) -> Order {
+    let invoice = read(bolt11);
+    Order {
+        key: IdempotencyKey::of("out", invoice.payment_hash),
+        rail: Rail::Bolt11,
+        request: bolt11.to_owned(),
+        payment_hash: Some(invoice.payment_hash),
+        amount_msat: invoice.amount_msat,
+        max_fee_msat: Msat::from_sat(10),
+    }
+}
+
+async fn send<B: Backend>(backend: &Arc<B>, order: &Order) -> SendAnswer {
+    let order = order.clone();
+    call(backend, move |b| b.send(&order)).await
+}
+
+async fn look<B: Backend>(backend: &Arc<B>, direction: Direction, hash: PaymentHash) -> Found {
+    let sought = Sought {
+        key: IdempotencyKey::of("sought", hash),
+        direction,
+        rail: Rail::Bolt11,
+        request: None,
+        payment_hash: Some(hash),
+        reference: None,
+        amount_msat: Msat::ZERO,
+        since: domain::Timestamp::default(),
+    };
+    call(backend, move |b| b.look_up(&sought)).await.unwrap()
 }
 
 fn read(bolt11: &str) -> Bolt11 {
@@ -67,108 +113,128 @@ fn read(bolt11: &str) -> Bolt11 {
 /// Everything that the executor counts on.
 pub async fn holds(mut rig: impl Rig) {
     unknown_hashes_are_nothing(&rig).await;
-    money_in_is_claimed_once(&rig).await;
-    money_in_is_turned_away(&rig).await;
+    let chosen_hash = rig.backend().capabilities().chosen_hash;
+    let received = match chosen_hash {
+        true => {
+            money_in_is_turned_away(&rig).await;
+            money_in_is_claimed_once(&rig).await
+        }
+        false => money_in_comes_once(&rig).await,
+    };
     let paid = money_out_is_paid_once(&rig).await;
     what_cannot_be_paid_is_refused(&rig).await;
     rig.restart().await;
-    records_survive_a_restart(&rig, paid).await;
+    records_survive_a_restart(&rig, received, paid).await;
 }
 
 async fn unknown_hashes_are_nothing(rig: &impl Rig) {
     let backend = rig.backend();
     let hash = PaymentHash([99; 32]);
-    assert_eq!(call(&backend, move |b| b.look_up(&hash)).await, Found::Nothing);
+    for direction in [Direction::In, Direction::Out] {
+        assert_eq!(look(&backend, direction, hash).await, Found::Nothing);
+    }
     call(&backend, move |b| b.turn_away(&hash)).await.unwrap();
 }
 
-async fn money_in_is_claimed_once(rig: &impl Rig) {
+async fn money_in_is_claimed_once(rig: &impl Rig) -> PaymentHash {
     let backend = rig.backend();
     let amount = Msat::new(25_001).unwrap();
-    let (preimage, asked) = request(1, amount);
+    let (preimage, first) = invoice(&backend, 1, amount).await;
     let hash = preimage.payment_hash();
-    let first = {
-        let asked = asked.clone();
-        call(&backend, move |b| b.make_invoice(&asked))
-    };
-    let first = first.await.unwrap();
-    let again = call(&backend, move |b| b.make_invoice(&asked)).await.unwrap();
+    let (_, again) = invoice(&backend, 1, amount).await;
     for bolt11 in [&first, &again] {
         let read = read(bolt11);
-        assert_eq!((read.payment_hash, read.amount_msat), (hash, amount));
+        assert_eq!(read.payment_hash, hash, "the same promise");
         assert_eq!(read.payee, backend.node_id());
     }
     let paying = rig.outside_pays(again);
     assert_eq!(next(&backend).await, Fact::Claimable { payment_hash: hash, amount_msat: amount });
-    assert_eq!(call(&backend, move |b| b.look_up(&hash)).await, Found::InFlight);
+    assert_eq!(look(&backend, Direction::In, hash).await, Found::InFlight);
     call(&backend, move |b| b.claim(amount, &preimage)).await.unwrap();
-    let Fact::Received { payment_hash, amount_msat, .. } = next(&backend).await else {
-        panic!("money that was claimed is received")
-    };
-    assert_eq!((payment_hash, amount_msat), (hash, amount));
+    is_received(next(&backend).await, hash, amount);
     paying.await.unwrap().unwrap();
-    let found = call(&backend, move |b| b.look_up(&hash)).await;
+    let found = look(&backend, Direction::In, hash).await;
     assert!(matches!(found, Found::Settled { amount_msat, .. } if amount_msat == amount));
     call(&backend, move |b| b.claim(amount, &preimage)).await.unwrap();
     call(&backend, move |b| b.turn_away(&hash)).await.unwrap();
-    let found = call(&backend, move |b| b.look_up(&hash)).await;
+    let found = look(&backend, Direction::In, hash).await;
     assert!(matches!(found, Found::Settled { .. }), "what is settled stays settled: {found:?}");
+    hash
+}
+
+/// Of a hash that the backend chose: ours as it comes, without a claim.
+async fn money_in_comes_once(rig: &impl Rig) -> PaymentHash {
+    let backend = rig.backend();
+    let amount = Msat::from_sat(26);
+    let (_, bolt11) = invoice(&backend, 1, amount).await;
+    let hash = read(&bolt11).payment_hash;
+    let found = look(&backend, Direction::In, hash).await;
+    assert!(matches!(found, Found::InFlight | Found::Nothing), "nobody paid yet: {found:?}");
+    rig.outside_pays(bolt11).await.unwrap().unwrap();
+    is_received(next(&backend).await, hash, amount);
+    let found = look(&backend, Direction::In, hash).await;
+    assert!(matches!(found, Found::Settled { amount_msat, .. } if amount_msat == amount));
+    hash
+}
+
+fn is_received(fact: Fact, hash: PaymentHash, amount: Msat) {
+    let Fact::Received { which, amount_msat, .. } = fact else {
+        panic!("money that came is received, and not {fact:?}")
+    };
+    assert_eq!((which, amount_msat), (Which::Hash(hash), amount));
 }
 
 async fn money_in_is_turned_away(rig: &impl Rig) {
     let backend = rig.backend();
-    let (preimage, asked) = request(2, Msat::from_sat(30));
+    let (preimage, bolt11) = invoice(&backend, 2, Msat::from_sat(30)).await;
     let hash = preimage.payment_hash();
-    let bolt11 = call(&backend, move |b| b.make_invoice(&asked)).await.unwrap();
     let paying = rig.outside_pays(bolt11);
     assert!(matches!(next(&backend).await, Fact::Claimable { .. }));
     call(&backend, move |b| b.turn_away(&hash)).await.unwrap();
     paying.await.unwrap().expect_err("what is turned away is not paid");
-    let found = call(&backend, move |b| b.look_up(&hash)).await;
+    let found = look(&backend, Direction::In, hash).await;
     assert!(!matches!(found, Found::Settled { .. }), "{found:?}");
 }
 
 async fn money_out_is_paid_once(rig: &impl Rig) -> PaymentHash {
     let backend = rig.backend();
-    let amount = Msat::new(41_003).unwrap();
-    let bolt11 = rig.outside_invoice(amount).await;
-    let hash = read(&bolt11).payment_hash;
-    let fee = Msat::from_sat(10);
-    let text = bolt11.clone();
-    assert_eq!(call(&backend, move |b| b.send(&text, fee)).await, SendAnswer::Taken);
-    let Fact::Paid { payment_hash, preimage: Some(preimage), fee_msat } = next(&backend).await
-    else {
+    let amount = if backend.capabilities().chosen_hash { 41_003 } else { 41_000 };
+    let amount = Msat::new(amount).unwrap();
+    let order = to_pay(&rig.outside_invoice(amount).await);
+    let hash = order.payment_hash.unwrap();
+    assert!(matches!(send(&backend, &order).await, SendAnswer::Taken { .. }));
+    let Fact::Paid { which, preimage: Some(preimage), fee_msat, .. } = next(&backend).await else {
         panic!("a payment that was taken and has a way is paid")
     };
-    assert_eq!((payment_hash, preimage.payment_hash()), (hash, hash));
-    assert!(fee_msat <= fee);
-    let found = call(&backend, move |b| b.look_up(&hash)).await;
-    assert_eq!(found, Found::Settled { amount_msat: amount, fee_msat, preimage: Some(preimage) });
-    let again = call(&backend, move |b| b.send(&bolt11, fee)).await;
+    assert_eq!((which, preimage.payment_hash()), (Which::Hash(hash), hash));
+    assert!(fee_msat <= order.max_fee_msat);
+    let found = look(&backend, Direction::Out, hash).await;
+    let Found::Settled { amount_msat, fee_msat: fee, preimage: proof, .. } = found else {
+        panic!("what is paid is settled, and not {found:?}")
+    };
+    assert_eq!((amount_msat, fee, proof), (amount, fee_msat, Some(preimage)));
+    let again = send(&backend, &order).await;
     assert!(matches!(again, SendAnswer::Unclear(_)), "never paid twice: {again:?}");
     hash
 }
 
 async fn what_cannot_be_paid_is_refused(rig: &impl Rig) {
     let backend = rig.backend();
-    let bolt11 = rig.outside_invoice(Msat::from_sat(4_000_000_000)).await;
-    let hash = read(&bolt11).payment_hash;
+    let order = to_pay(&rig.outside_invoice(Msat::from_sat(4_000_000_000)).await);
     for round in ["first", "next"] {
-        let text = bolt11.clone();
-        let answer = call(&backend, move |b| b.send(&text, Msat::from_sat(10))).await;
+        let answer = send(&backend, &order).await;
         assert!(matches!(answer, SendAnswer::NotSent(_)), "the {round} try: {answer:?}");
-        let found = call(&backend, move |b| b.look_up(&hash)).await;
+        let found = look(&backend, Direction::Out, order.payment_hash.unwrap()).await;
         assert!(matches!(found, Found::Failed { .. } | Found::Nothing), "{found:?}");
     }
-    let nonsense = call(&backend, |b| b.send("nonsense", Msat::ZERO)).await;
+    let nonsense = send(&backend, &Order { request: "nonsense".into(), ..order }).await;
     assert!(matches!(nonsense, SendAnswer::Refused(_)));
 }
 
-async fn records_survive_a_restart(rig: &impl Rig, paid: PaymentHash) {
+async fn records_survive_a_restart(rig: &impl Rig, received: PaymentHash, paid: PaymentHash) {
     let backend = rig.backend();
-    let found = call(&backend, move |b| b.look_up(&paid)).await;
+    let found = look(&backend, Direction::Out, paid).await;
     assert!(matches!(found, Found::Settled { preimage: Some(_), .. }), "{found:?}");
-    let received = Preimage([1; 32]).payment_hash();
-    let found = call(&backend, move |b| b.look_up(&received)).await;
+    let found = look(&backend, Direction::In, received).await;
     assert!(matches!(found, Found::Settled { .. }), "{found:?}");
 }

@@ -10,7 +10,7 @@ use ldk_node::{
     lightning_invoice::{Bolt11Invoice, Currency, InvoiceBuilder},
     lightning_types::payment::PaymentSecret,
 };
-use pilothouse_wallet::backend::{Backend, BackendError, InvoiceRequest, SendAnswer};
+use pilothouse_wallet::backend::{Backend, BackendError, Capabilities, SendAnswer};
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard},
@@ -20,7 +20,11 @@ use tokio::{
     sync::{Notify, oneshot},
     task::JoinHandle,
 };
-use wallet::{Fact, Found, event::Observed, wire::NodeState};
+use wallet::{
+    Fact, Found, InvoiceOrder, Made, Order, Sought,
+    event::Observed,
+    wire::{NodeState, Rail},
+};
 
 use super::contract::Rig;
 
@@ -85,7 +89,8 @@ impl Fake {
 
     pub fn push_failure(&self, payment_hash: PaymentHash, reason: &str, no_way: bool) {
         let reason = reason.into();
-        self.push(Fact::PayFailed { payment_hash, reason, no_way, still_open: false });
+        let which = payment_hash.into();
+        self.push(Fact::PayFailed { which, reason, no_way, still_open: false });
     }
 
     /// Someone else pays one of our invoices.
@@ -118,11 +123,16 @@ impl Fake {
         world.balance -= amount.get() as i64;
         let preimage = world.outside.get(&hash).copied();
         let (amount_msat, fee_msat) = (amount, Msat::ZERO);
-        world.records.insert(hash, Found::Settled { amount_msat, fee_msat, preimage });
-        world.facts.push_back(Fact::Paid { payment_hash: hash, preimage, fee_msat });
+        world.records.insert(hash, settled(amount_msat, fee_msat, preimage));
+        let which = hash.into();
+        world.facts.push_back(Fact::Paid { which, payment_hash: None, preimage, fee_msat });
         drop(world);
         self.wake.notify_waiters();
     }
+}
+
+fn settled(amount_msat: Msat, fee_msat: Msat, preimage: Option<Preimage>) -> Found {
+    Found::Settled { amount_msat, fee_msat, preimage, payment_hash: None, reference: None }
 }
 
 fn hash_of(invoice: &Bolt11Invoice) -> PaymentHash {
@@ -154,8 +164,9 @@ impl Backend for Fake {
         SecretKey::from_slice(&NODE).unwrap().public_key(&Secp256k1::new()).to_string()
     }
 
-    fn listening_address(&self) -> Option<String> {
-        None
+    fn capabilities(&self) -> Capabilities {
+        const RAILS: &[Rail] = &[Rail::Bolt11];
+        Capabilities { chosen_hash: true, receives: RAILS, pays: RAILS }
     }
 
     fn observe(&self) -> Observed {
@@ -164,6 +175,7 @@ impl Backend for Fake {
             detail: None,
             inbound_msat: Msat::from_sat(5_000),
             onchain_msat: Msat::ZERO,
+            spendable_msat: None,
         }
     }
 
@@ -175,15 +187,20 @@ impl Backend for Fake {
         Ok(())
     }
 
-    fn make_invoice(&self, request: &InvoiceRequest) -> Result<String, BackendError> {
+    fn make_invoice(&self, order: &InvoiceOrder, hash: PaymentHash) -> Result<Made, BackendError> {
+        let amount = order.amount_msat.unwrap();
         let mut world = self.world();
-        world.records.insert(request.payment_hash, Found::InFlight);
-        world.amounts.insert(request.payment_hash, request.amount_msat);
-        Ok(sign(NODE, request.payment_hash, request.amount_msat, request.expiry_secs))
+        world.records.insert(hash, Found::InFlight);
+        world.amounts.insert(hash, amount);
+        Ok(Made {
+            text: sign(NODE, hash, amount, order.expiry_secs),
+            payment_hash: Some(hash),
+            expires_at: Some(host::clock::now().plus_secs(order.expiry_secs.into())),
+        })
     }
 
-    fn send(&self, bolt11: &str, _max_fee: Msat) -> SendAnswer {
-        let Ok(invoice) = bolt11.parse::<Bolt11Invoice>() else {
+    fn send(&self, order: &Order) -> SendAnswer {
+        let Ok(invoice) = order.request.parse::<Bolt11Invoice>() else {
             return SendAnswer::Refused("no invoice".into());
         };
         let hash = hash_of(&invoice);
@@ -202,7 +219,7 @@ impl Backend for Fake {
         match mood {
             None => {
                 self.do_send(hash, amount);
-                SendAnswer::Taken
+                SendAnswer::Taken { reference: None }
             }
             Some(Mood::SendsAndIsUnclear) => {
                 self.do_send(hash, amount);
@@ -220,17 +237,18 @@ impl Backend for Fake {
                 self.world().records.insert(hash, failed);
                 let no_way = matches!(mood, Mood::NoWayLater);
                 self.push_failure(hash, "failed", no_way);
-                SendAnswer::Taken
+                SendAnswer::Taken { reference: None }
             }
             Some(Mood::Hangs) => {
                 self.world().records.insert(hash, Found::InFlight);
-                SendAnswer::Taken
+                SendAnswer::Taken { reference: None }
             }
         }
     }
 
-    fn look_up(&self, payment_hash: &PaymentHash) -> Found {
-        self.world().records.get(payment_hash).cloned().unwrap_or(Found::Nothing)
+    fn look_up(&self, sought: &Sought) -> Result<Found, BackendError> {
+        let known = sought.payment_hash.and_then(|hash| self.world().records.get(&hash).cloned());
+        Ok(known.unwrap_or(Found::Nothing))
     }
 
     fn claim(&self, amount: Msat, preimage: &Preimage) -> Result<(), BackendError> {
@@ -238,9 +256,16 @@ impl Backend for Fake {
         let mut world = self.world();
         let Some(answer) = world.locked.remove(&hash) else { return Ok(()) };
         let (amount_msat, fee_msat) = (amount, Msat::ZERO);
-        world.records.insert(hash, Found::Settled { amount_msat, fee_msat, preimage: None });
+        world.records.insert(hash, settled(amount_msat, fee_msat, None));
         world.balance += amount.get() as i64;
-        world.facts.push_back(Fact::Received { payment_hash: hash, amount_msat, preimage: None });
+        let (which, rail) = (hash.into(), Rail::Bolt11);
+        world.facts.push_back(Fact::Received {
+            which,
+            rail,
+            to: None,
+            amount_msat,
+            preimage: None,
+        });
         drop(world);
         let _payer_left = answer.send(Ok(()));
         self.wake.notify_waiters();

@@ -8,7 +8,7 @@ use super::support::{Bench, LIMITS, OPENING, hash, key, preimage, sat};
 use crate::{
     bolt11::{Bolt11, MAX_MEMO_LEN, printable},
     event::{Failed, OutcomeUnknown, Settled, WalletEvent},
-    io::{Effect, Fact, Found, Reply},
+    io::{Effect, Fact, Found, Input, Made, Reply},
     wire::{Direction, PaymentState},
 };
 
@@ -20,6 +20,8 @@ enum Act {
     Received(u8, u32),
     Pay(u8, u8, u32),
     Taken(u8),
+    Approve(u8),
+    Deny(u8),
     Refused(u8),
     NotSent(u8),
     Unclear(u8),
@@ -41,6 +43,8 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (id.clone(), amount.clone()).prop_map(|(k, a)| Act::Received(k, a)),
         5 => (id.clone(), id.clone(), amount.clone()).prop_map(|(k, h, a)| Act::Pay(k, h, a)),
         3 => id.clone().prop_map(Act::Taken),
+        3 => id.clone().prop_map(Act::Approve),
+        1 => id.clone().prop_map(Act::Deny),
         1 => id.clone().prop_map(Act::Refused),
         3 => id.clone().prop_map(Act::NotSent),
         1 => id.clone().prop_map(Act::Unclear),
@@ -62,9 +66,11 @@ fn run(bench: &mut Bench, act: &Act, last: Option<&Act>) {
         Act::Receive(k, a) => drop(bench.receive(&name(*k), sat(*a))),
         Act::Made(k) => bench.fact(Fact::InvoiceMade {
             key: key(&name(*k)),
-            payment_hash: hash(100 + u64::from(*k)),
-            bolt11: "lnbcrt1".into(),
-            expires_at: bench.now.plus_secs(600),
+            made: Made {
+                text: "lnbcrt1".into(),
+                payment_hash: Some(hash(100 + u64::from(*k))),
+                expires_at: Some(bench.now.plus_secs(600)),
+            },
         }),
         Act::Claimable(k, a) => bench.fact(Fact::Claimable {
             payment_hash: hash(100 + u64::from(*k)),
@@ -75,7 +81,9 @@ fn run(bench: &mut Bench, act: &Act, last: Option<&Act>) {
             let bolt11 = bench.bolt11(sat(*a), u64::from(*h));
             bench.pay(&name(*k), &bolt11, sat(*a));
         }
-        Act::Taken(k) => bench.fact(Fact::SendTaken { key: key(&name(*k)) }),
+        Act::Taken(k) => bench.fact(Fact::SendTaken { key: key(&name(*k)), reference: None }),
+        Act::Approve(k) => drop(bench.input(Input::Approve { key: key(&name(*k)) })),
+        Act::Deny(k) => drop(bench.input(Input::Deny { key: key(&name(*k)) })),
         Act::Refused(k) => {
             bench.fact(Fact::SendRefused { key: key(&name(*k)), reason: "no".into() });
         }
@@ -86,12 +94,13 @@ fn run(bench: &mut Bench, act: &Act, last: Option<&Act>) {
             bench.fact(Fact::SendUnclear { key: key(&name(*k)), reason: "?".into() });
         }
         Act::Paid(h, fee, honest) => bench.fact(Fact::Paid {
-            payment_hash: hash(u64::from(*h)),
+            which: (hash(u64::from(*h))).into(),
+            payment_hash: None,
             preimage: Some(preimage(u64::from(*h) + u64::from(!*honest))),
             fee_msat: Msat::new(u64::from(*fee)).unwrap(),
         }),
         Act::PayFailed(h, no_way, still_open) => bench.fact(Fact::PayFailed {
-            payment_hash: hash(u64::from(*h)),
+            which: hash(u64::from(*h)).into(),
             reason: "no".into(),
             no_way: *no_way,
             still_open: *still_open,
@@ -101,7 +110,13 @@ fn run(bench: &mut Bench, act: &Act, last: Option<&Act>) {
                 0 => Found::Nothing,
                 1 => Found::InFlight,
                 2 => Found::Failed { reason: "no".into() },
-                _ => Found::Settled { amount_msat: sat(5), fee_msat: sat(1), preimage: None },
+                _ => Found::Settled {
+                    amount_msat: sat(5),
+                    fee_msat: sat(1),
+                    preimage: None,
+                    payment_hash: None,
+                    reference: None,
+                },
             };
             bench.fact(Fact::LookedUp { key: key(&name(*k)), found });
         }
@@ -123,13 +138,13 @@ fn check(bench: &Bench) -> Result<(), TestCaseError> {
     for event in &bench.log {
         match &event.data {
             WalletEvent::Settled(e) => {
-                prop_assert!(settled.insert(e.payment_hash), "settled twice: {:?}", e.key);
+                prop_assert!(settled.insert(e.payment_hash.unwrap()), "settled twice: {:?}", e.key);
                 match e.direction {
                     Direction::In => entered += e.amount_msat.get(),
                     Direction::Out => left += e.amount_msat.get() + e.fee_msat.get(),
                 }
                 if let Some(preimage) = e.preimage {
-                    prop_assert_eq!(preimage.payment_hash(), e.payment_hash);
+                    prop_assert_eq!(Some(preimage.payment_hash()), e.payment_hash);
                 }
             }
             WalletEvent::Requested(e) => *requested.entry(&e.key).or_default() += 1,
@@ -144,7 +159,10 @@ fn check(bench: &Bench) -> Result<(), TestCaseError> {
             Direction::In => &bench.wallet.coming,
             Direction::Out => &bench.wallet.going,
         };
-        prop_assert_eq!(under_way.contains(key), !entry.payment.state.is_over());
+        let waits = entry.payment.state == PaymentState::AwaitingApproval;
+        prop_assert_eq!(under_way.contains(key), !entry.payment.state.is_over() && !waits);
+        prop_assert_eq!(entry.approve_by.is_some(), waits);
+        prop_assert_eq!(entry.payment.waits_for.is_some(), waits);
         if entry.payment.state == PaymentState::Settled {
             prop_assert!(entry.payment.fee_msat.is_some() && entry.payment.payment_hash.is_some());
         }
@@ -161,6 +179,7 @@ fn check(bench: &Bench) -> Result<(), TestCaseError> {
 fn check_tries(bench: &Bench) -> Result<(), TestCaseError> {
     #[derive(Clone, Copy, PartialEq)]
     enum Try {
+        Waits,
         Out,
         Planned(Timestamp),
         Closed,
@@ -168,8 +187,15 @@ fn check_tries(bench: &Bench) -> Result<(), TestCaseError> {
     let mut tries: BTreeMap<&IdempotencyKey, (Try, Timestamp, usize)> = BTreeMap::new();
     for event in &bench.log {
         match &event.data {
+            WalletEvent::Requested(e) if e.waits_for.is_some() => {
+                tries.insert(&e.key, (Try::Waits, event.at, 0));
+            }
             WalletEvent::Requested(e) => {
                 tries.insert(&e.key, (Try::Out, event.at, 1));
+            }
+            WalletEvent::Approved(e) => {
+                let known = tries.insert(&e.key, (Try::Out, event.at, 1));
+                prop_assert!(matches!(known, Some((Try::Waits, ..))), "approved without waiting");
             }
             WalletEvent::RetryPlanned(e) => {
                 let (now, begun, _) = tries.get_mut(&e.key).unwrap();
@@ -197,8 +223,8 @@ fn check_tries(bench: &Bench) -> Result<(), TestCaseError> {
     }
     let mut sent: BTreeMap<&IdempotencyKey, usize> = BTreeMap::new();
     for effect in &bench.effects {
-        if let Effect::Send { key, .. } = effect {
-            *sent.entry(key).or_default() += 1;
+        if let Effect::Send(order) = effect {
+            *sent.entry(&order.key).or_default() += 1;
         }
     }
     for (key, times) in sent {
@@ -220,11 +246,14 @@ proptest! {
             let sends = bench.effects.len();
             run(&mut bench, act, last);
             for effect in &bench.effects[sends..] {
-                if let Effect::Send { key, .. } = effect {
-                    let amount = bench.wallet.payments[key].payment.amount_msat;
-                    prop_assert!(amount <= LIMITS.per_payment_msat);
+                if let Effect::Send(order) = effect {
+                    let approved = bench.log.iter().any(
+                        |event| matches!(&event.data, WalletEvent::Approved(e) if e.key == order.key),
+                    );
+                    prop_assert!(approved || order.amount_msat <= LIMITS.per_payment_msat);
                     // A next try is held since the first; a late proof of another may come between.
-                    let first = matches!(&bench.log.last().unwrap().data, WalletEvent::Requested(_));
+                    let first = matches!(&bench.log.last().unwrap().data, WalletEvent::Requested(_))
+                        && !bench.log.iter().any(|e| matches!(&e.data, WalletEvent::Approved(_)));
                     let total = bench.wallet.window.total(bench.now);
                     prop_assert!(!first || total <= LIMITS.per_day_msat, "over the daily limit");
                 }

@@ -14,13 +14,13 @@ fn not_sent(bench: &mut Bench) {
 
 fn failed(bench: &mut Bench, no_way: bool) {
     let reason = "it did not work".into();
-    bench.fact(Fact::PayFailed { payment_hash: hash(1), reason, no_way, still_open: false });
+    bench.fact(Fact::PayFailed { which: hash(1).into(), reason, no_way, still_open: false });
 }
 
 /// The same, while the backend's record says that it is on its way.
 fn failed_with_an_open_record(bench: &mut Bench) {
     let reason = "it did not work".into();
-    bench.fact(Fact::PayFailed { payment_hash: hash(1), reason, no_way: true, still_open: true });
+    bench.fact(Fact::PayFailed { which: hash(1).into(), reason, no_way: true, still_open: true });
 }
 
 fn state(bench: &mut Bench) -> PaymentState {
@@ -28,7 +28,7 @@ fn state(bench: &mut Bench) -> PaymentState {
 }
 
 fn sends(bench: &Bench) -> usize {
-    bench.effects.iter().filter(|effect| matches!(effect, Effect::Send { .. })).count()
+    bench.effects.iter().filter(|effect| matches!(effect, Effect::Send(_))).count()
 }
 
 fn may_send(bench: &mut Bench) -> bool {
@@ -71,13 +71,13 @@ fn what_was_not_sent_is_tried_again_with_longer_pauses_until_its_time_is_over() 
 fn each_try_pays_the_same_invoice_and_is_held_against_the_limits_once() {
     let mut bench = begun();
     let held = bench.wallet.window.total(bench.now);
-    bench.fact(Fact::SendTaken { key: key("a") });
+    bench.fact(Fact::SendTaken { key: key("a"), reference: None });
     failed(&mut bench, true);
     assert_eq!(bench.wallet.window.total(bench.now), held);
     assert_eq!(bench.wallet.balance().unwrap().pending_out_msat, sat(100));
     bench.pass(1);
     assert_eq!(bench.effects[0], bench.effects[1]);
-    bench.fact(Fact::SendTaken { key: key("a") });
+    bench.fact(Fact::SendTaken { key: key("a"), reference: None });
     bench.paid(1, Msat::new(5).unwrap());
     assert_eq!(state(&mut bench), PaymentState::Settled);
     assert_eq!(bench.in_channels().get(), OPENING.get() - 100_005);
@@ -87,7 +87,7 @@ fn each_try_pays_the_same_invoice_and_is_held_against_the_limits_once() {
 #[test]
 fn what_the_payee_refused_is_not_tried_again() {
     let mut bench = begun();
-    bench.fact(Fact::SendTaken { key: key("a") });
+    bench.fact(Fact::SendTaken { key: key("a"), reference: None });
     failed(&mut bench, false);
     assert_eq!(state(&mut bench), PaymentState::Failed);
     let mut bench = begun();
@@ -180,13 +180,13 @@ fn a_next_try_that_was_held_up_is_over_instead_of_late() {
 #[test]
 fn a_failure_counts_though_the_record_stayed_open() {
     let mut bench = begun();
-    bench.fact(Fact::SendTaken { key: key("a") });
+    bench.fact(Fact::SendTaken { key: key("a"), reference: None });
     failed_with_an_open_record(&mut bench);
     assert_eq!(state(&mut bench), PaymentState::Failed, "nothing is sent over an open record");
     let mut bench = begun();
     not_sent(&mut bench);
     bench.pass(1);
-    bench.fact(Fact::SendTaken { key: key("a") });
+    bench.fact(Fact::SendTaken { key: key("a"), reference: None });
     failed_with_an_open_record(&mut bench);
     assert_eq!(state(&mut bench), PaymentState::Failed, "in one run no failure is told twice");
 }
@@ -196,7 +196,7 @@ fn a_failure_told_once_more_says_nothing_of_a_later_try() {
     let mut bench = begun();
     failed(&mut bench, true);
     bench.pass(1);
-    bench.fact(Fact::SendTaken { key: key("a") });
+    bench.fact(Fact::SendTaken { key: key("a"), reference: None });
     bench.start();
     failed_with_an_open_record(&mut bench);
     assert_eq!(state(&mut bench), PaymentState::Pending);
@@ -210,7 +210,7 @@ fn old_answers_between_two_tries_change_nothing() {
     let mut bench = begun();
     failed(&mut bench, true);
     let events = bench.log.len();
-    bench.fact(Fact::SendTaken { key: key("a") });
+    bench.fact(Fact::SendTaken { key: key("a"), reference: None });
     failed(&mut bench, true);
     failed(&mut bench, false);
     let found = Found::Failed { reason: "of the try before".into() };
@@ -243,14 +243,14 @@ fn a_failed_record_leaves_the_next_try_to_the_fact() {
         bench.fact(Fact::LookedUp { key: key("a"), found });
     };
     let mut bench = begun();
-    bench.fact(Fact::SendTaken { key: key("a") });
+    bench.fact(Fact::SendTaken { key: key("a"), reference: None });
     bench.start();
     look(&mut bench);
     assert_eq!(state(&mut bench), PaymentState::Pending);
     failed(&mut bench, true);
     bench.pass(1);
     assert_eq!(sends(&bench), 2);
-    bench.fact(Fact::SendTaken { key: key("a") });
+    bench.fact(Fact::SendTaken { key: key("a"), reference: None });
     bench.pass(60);
     look(&mut bench);
     assert_eq!(state(&mut bench), PaymentState::Failed);

@@ -10,9 +10,9 @@ use std::collections::HashMap;
 
 use crate::{
     event::{Observed, WalletEvent},
-    io::{Effect, Fact, Input, Reply},
+    io::{Effect, Fact, Input, Made, Reply},
     state::Wallet,
-    wire::{NodeState, Pay, Payment, Receive},
+    wire::{AccountId, NodeState, Pay, Payment, Rail, Receive},
 };
 
 pub const LIMITS: SpendLimits = SpendLimits {
@@ -68,6 +68,7 @@ impl Bench {
             detail: None,
             inbound_msat: sat(9_000),
             onchain_msat: Msat::ZERO,
+            spendable_msat: None,
         }));
         bench
     }
@@ -117,12 +118,7 @@ impl Bench {
     }
 
     pub fn receive(&mut self, name: &str, amount: Msat) -> Option<Reply> {
-        self.input(Input::Receive(Receive {
-            key: key(name),
-            amount_msat: amount,
-            memo: "work".into(),
-            expiry_secs: 600,
-        }))
+        self.input(Input::Receive(Receive { amount_msat: Some(amount), ..asked(key(name)) }))
     }
 
     /// Asks for an invoice and lets the backend make it, with the hash of `preimage(n)`.
@@ -130,18 +126,32 @@ impl Bench {
         assert_eq!(self.receive(name, amount), Some(Reply::Done));
         self.fact(Fact::InvoiceMade {
             key: key(name),
-            payment_hash: preimage(n).payment_hash(),
-            bolt11: self.bolt11(amount, n),
-            expires_at: self.now.plus_secs(600),
+            made: Made {
+                text: self.bolt11(amount, n),
+                payment_hash: Some(preimage(n).payment_hash()),
+                expires_at: Some(self.now.plus_secs(600)),
+            },
         });
     }
 
     pub fn pay(&mut self, name: &str, bolt11: &str, amount: Msat) -> Option<Reply> {
+        self.pay_as(&AccountId::operator(), name, bolt11, amount)
+    }
+
+    pub fn pay_as(
+        &mut self,
+        account: &AccountId,
+        name: &str,
+        bolt11: &str,
+        amount: Msat,
+    ) -> Option<Reply> {
         self.input(Input::Pay(Pay {
             key: key(name),
-            bolt11: bolt11.into(),
+            account: account.clone(),
+            request: bolt11.into(),
             amount_msat: amount,
             max_fee_msat: sat(10),
+            lnurl: None,
         }))
     }
 
@@ -149,16 +159,23 @@ impl Bench {
     pub fn sending(&mut self, name: &str, amount: Msat, n: u64) {
         let bolt11 = self.bolt11(amount, n);
         assert_eq!(self.pay(name, &bolt11, amount), Some(Reply::Done), "{name}");
-        self.fact(Fact::SendTaken { key: key(name) });
+        self.fact(Fact::SendTaken { key: key(name), reference: None });
     }
 
     pub fn paid(&mut self, n: u64, fee: Msat) {
-        self.fact(Fact::Paid { payment_hash: hash(n), preimage: Some(preimage(n)), fee_msat: fee });
+        self.fact(Fact::Paid {
+            which: (hash(n)).into(),
+            payment_hash: None,
+            preimage: Some(preimage(n)),
+            fee_msat: fee,
+        });
     }
 
     pub fn received(&mut self, n: u64, amount: Msat) {
         self.fact(Fact::Received {
-            payment_hash: hash(n),
+            which: (hash(n)).into(),
+            rail: Rail::Bolt11,
+            to: None,
             amount_msat: amount,
             preimage: Some(preimage(n)),
         });
@@ -186,6 +203,18 @@ impl Bench {
             wallet.apply(event);
         }
         wallet
+    }
+}
+
+/// An invoice of nothing yet, for work.
+pub fn asked(key: IdempotencyKey) -> Receive {
+    Receive {
+        key,
+        account: AccountId::operator(),
+        rail: Rail::Bolt11,
+        amount_msat: None,
+        memo: "work".into(),
+        expiry_secs: 600,
     }
 }
 

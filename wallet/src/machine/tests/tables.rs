@@ -3,12 +3,12 @@
 use domain::{IdempotencyKey, Machine, Msat, Network, Timestamp};
 use lightning_invoice::Currency;
 
-use super::support::{Bench, NODE_ID, OPENING, code, hash, key, preimage, sat, signed};
+use super::support::{Bench, NODE_ID, OPENING, asked, code, hash, key, preimage, sat, signed};
 use crate::{
-    io::{Effect, Fact, Found, Input, Reply},
+    io::{Effect, Fact, Found, Input, Made, Reply},
     machine::MAX_COMING,
     state::{KEPT_UNPAID, KEPT_WHOLE},
-    wire::{Direction, HistoryQuery, NoticeKind, PaymentState, Receive},
+    wire::{AccountId, Direction, HistoryQuery, NoticeKind, PaymentState, QuoteQuery, Receive},
 };
 
 #[test]
@@ -39,12 +39,14 @@ fn money_in_goes_from_request_to_credit_once() {
     let mut bench = Bench::new();
     assert_eq!(bench.receive("in", sat(100)), Some(Reply::Done));
     assert_eq!(bench.payment("in").state, PaymentState::Requested);
-    assert!(matches!(bench.effects.as_slice(), [Effect::MakeInvoice { .. }]));
+    assert!(matches!(bench.effects.as_slice(), [Effect::MakeInvoice(_)]));
     bench.fact(Fact::InvoiceMade {
         key: key("in"),
-        payment_hash: hash(1),
-        bolt11: bench.bolt11(sat(100), 1),
-        expires_at: bench.now.plus_secs(600),
+        made: Made {
+            text: bench.bolt11(sat(100), 1),
+            payment_hash: Some(hash(1)),
+            expires_at: Some(bench.now.plus_secs(600)),
+        },
     });
     assert_eq!(bench.payment("in").state, PaymentState::Pending);
     for _ in 0..2 {
@@ -72,7 +74,7 @@ fn the_same_key_is_the_same_payment_or_an_error() {
     );
     assert_eq!(code(bench.receive("k", sat(101))), "key_reused");
     let other_memo =
-        Receive { key: key("k"), amount_msat: sat(100), memo: "other".into(), expiry_secs: 600 };
+        Receive { amount_msat: Some(sat(100)), memo: "other".into(), ..asked(key("k")) };
     assert_eq!(code(bench.input(Input::Receive(other_memo))), "key_reused");
     let bolt11 = bench.bolt11(sat(100), 2);
     assert_eq!(code(bench.pay("k", &bolt11, sat(100))), "key_reused");
@@ -85,7 +87,7 @@ fn the_same_key_is_the_same_payment_or_an_error() {
         Some(Reply::Payment(_))
     ));
     assert_eq!(code(bench.pay("out", &bolt11, sat(100))), "key_reused");
-    let sends = bench.effects.iter().filter(|effect| matches!(effect, Effect::Send { .. }));
+    let sends = bench.effects.iter().filter(|effect| matches!(effect, Effect::Send(_)));
     assert_eq!(sends.count(), 1);
 }
 
@@ -112,7 +114,7 @@ fn one_payment_per_hash_ever() {
     let bolt11 = bench.bolt11(sat(100), 1);
     assert_eq!(code(bench.pay("b", &bolt11, sat(100))), "already_paid");
     bench.fact(Fact::PayFailed {
-        payment_hash: hash(1),
+        which: hash(1).into(),
         reason: "no route".into(),
         no_way: false,
         still_open: false,
@@ -129,14 +131,17 @@ fn a_request_is_checked_before_money_follows_it() {
     let mut bench = Bench::new();
     let now = bench.now;
     let cases = [
-        ("no invoice".to_owned(), sat(1), "bad_invoice"),
-        ("l".repeat(5_000), sat(1), "bad_invoice"),
+        ("no invoice".to_owned(), sat(1), "bad_request"),
+        ("l".repeat(5_000), sat(1), "bad_request"),
         (signed(Currency::Bitcoin, Some(sat(9)), 1, now, 600, ""), sat(9), "wrong_network"),
         (signed(Currency::Signet, Some(sat(9)), 1, now, 600, ""), sat(9), "wrong_network"),
-        (signed(Currency::Regtest, None, 1, now, 600, ""), sat(9), "unsupported_amount"),
+        (
+            signed(Currency::Regtest, Some(Msat::ZERO), 1, now, 600, ""),
+            sat(9),
+            "unsupported_amount",
+        ),
         (bench.bolt11(sat(9), 1), sat(8), "amount_mismatch"),
         (signed(Currency::Regtest, Some(sat(9)), 1, now, 1, ""), sat(9), "invoice_expired"),
-        (bench.bolt11(sat(1_001), 1), sat(1_001), "over_limit"),
     ];
     for (bolt11, amount, expected) in cases {
         assert_eq!(code(bench.pay("x", &bolt11, amount)), expected);
@@ -157,9 +162,17 @@ fn limits_count_what_is_pending_unknown_and_spent_today() {
     assert_eq!(bench.pay("c", &bolt11, sat(900)), Some(Reply::Done));
     bench.fact(Fact::SendUnclear { key: key("c"), reason: "timed out".into() });
     let next = bench.bolt11(sat(300), 4);
-    assert_eq!(code(bench.pay("d", &next, sat(300))), "over_limit");
+    let waits = |bench: &mut Bench, name: &str, bolt11: &str| {
+        assert_eq!(bench.pay(name, bolt11, sat(300)), Some(Reply::Done));
+        let payment = bench.payment(name);
+        assert_eq!(payment.state, PaymentState::AwaitingApproval);
+        assert_eq!(payment.waits_for.unwrap().code, "over_limit");
+        bench.input(Input::Deny { key: key(name) });
+    };
+    waits(&mut bench, "w", &next);
+    let next = bench.bolt11(sat(300), 5);
     bench.fact(Fact::PayFailed {
-        payment_hash: hash(2),
+        which: hash(2).into(),
         reason: "no route".into(),
         no_way: false,
         still_open: false,
@@ -195,7 +208,7 @@ fn an_unclear_send_is_looked_up_and_never_repeated() {
     bench.pay("a", &bolt11, sat(100));
     bench.fact(Fact::SendUnclear { key: key("a"), reason: "the backend broke off".into() });
     assert_eq!(bench.payment("a").state, PaymentState::Unknown);
-    assert!(matches!(bench.effects.as_slice(), [Effect::Send { .. }, Effect::LookUp { .. }]));
+    assert!(matches!(bench.effects.as_slice(), [Effect::Send(_), Effect::LookUp(_)]));
     bench.fact(Fact::LookedUp { key: key("a"), found: Found::Nothing });
     assert_eq!(bench.payment("a").state, PaymentState::Unknown);
     let mut settled = Bench { wallet: bench.wallet.clone(), ..Bench::unstarted() };
@@ -206,13 +219,15 @@ fn an_unclear_send_is_looked_up_and_never_repeated() {
             amount_msat: sat(100),
             fee_msat: Msat::ZERO,
             preimage: Some(preimage(1)),
+            payment_hash: None,
+            reference: None,
         },
     });
     assert_eq!(settled.payment("a").state, PaymentState::Settled);
     bench.pass(600 + 24 * 60 * 60);
     bench.fact(Fact::LookedUp { key: key("a"), found: Found::Nothing });
     assert_eq!(bench.payment("a").state, PaymentState::Failed);
-    let sends = bench.effects.iter().filter(|effect| matches!(effect, Effect::Send { .. }));
+    let sends = bench.effects.iter().filter(|effect| matches!(effect, Effect::Send(_)));
     assert_eq!(sends.count(), 1);
 }
 
@@ -221,7 +236,7 @@ fn a_late_proof_of_payment_corrects_a_failure() {
     let mut bench = Bench::new();
     bench.sending("a", sat(100), 1);
     bench.fact(Fact::PayFailed {
-        payment_hash: hash(1),
+        which: hash(1).into(),
         reason: "timed out".into(),
         no_way: false,
         still_open: false,
@@ -230,7 +245,7 @@ fn a_late_proof_of_payment_corrects_a_failure() {
     assert_eq!(bench.payment("a").state, PaymentState::Settled);
     assert_eq!(bench.in_channels().get(), OPENING.get() - 100_003);
     bench.fact(Fact::PayFailed {
-        payment_hash: hash(1),
+        which: hash(1).into(),
         reason: "again".into(),
         no_way: false,
         still_open: false,
@@ -243,7 +258,8 @@ fn a_proof_that_does_not_fit_proves_nothing() {
     let mut bench = Bench::new();
     bench.sending("a", sat(100), 1);
     bench.fact(Fact::Paid {
-        payment_hash: hash(1),
+        which: (hash(1)).into(),
+        payment_hash: None,
         preimage: Some(preimage(2)),
         fee_msat: Msat::ZERO,
     });
@@ -279,7 +295,7 @@ fn what_has_arrived_is_claimed_again_after_a_restart() {
     bench.fact(Fact::Claimable { payment_hash: hash(1), amount_msat: sat(100) });
     bench.effects.clear();
     bench.start();
-    assert!(matches!(bench.effects.as_slice(), [Effect::LookUp { .. }]));
+    assert!(matches!(bench.effects.as_slice(), [Effect::LookUp(_)]));
     bench.fact(Fact::LookedUp { key: key("in"), found: Found::InFlight });
     assert!(matches!(bench.effects.last(), Some(Effect::Claim { .. })));
 }
@@ -299,7 +315,7 @@ fn a_restart_looks_up_what_is_open_and_nothing_else() {
         .effects
         .iter()
         .map(|effect| match effect {
-            Effect::LookUp { key, .. } => key.as_str(),
+            Effect::LookUp(sought) => sought.key.as_str(),
             other => panic!("{other:?}"),
         })
         .collect();
@@ -325,9 +341,11 @@ fn an_invoice_with_a_used_hash_is_never_given_out() {
     assert_eq!(bench.receive("in", sat(100)), Some(Reply::Done));
     bench.fact(Fact::InvoiceMade {
         key: key("in"),
-        payment_hash: hash(1),
-        bolt11: bench.bolt11(sat(100), 1),
-        expires_at: bench.now.plus_secs(600),
+        made: Made {
+            text: bench.bolt11(sat(100), 1),
+            payment_hash: Some(hash(1)),
+            expires_at: Some(bench.now.plus_secs(600)),
+        },
     });
     assert_eq!(bench.payment("in").state, PaymentState::Failed);
 }
@@ -406,9 +424,9 @@ fn old_payments_keep_their_figures_and_stay_idempotent() {
         bench.received(n, sat(1));
     }
     let first = bench.payment("k0");
-    assert_eq!((first.bolt11, first.state), (None, PaymentState::Settled));
+    assert_eq!((first.request, first.state), (None, PaymentState::Settled));
     assert_eq!(first.preimage, Some(preimage(0)));
-    assert!(bench.payment("k1").bolt11.is_some());
+    assert!(bench.payment("k1").request.is_some());
     assert!(matches!(bench.receive("k0", sat(1)), Some(Reply::Payment(_))));
     assert_eq!(code(bench.receive("k0", sat(2))), "key_reused");
 }
@@ -463,16 +481,26 @@ fn unpaid_invoices_are_forgotten_in_time_and_money_for_them_is_not() {
 #[test]
 fn a_quote_says_why_it_would_be_refused() {
     let mut bench = Bench::new();
-    let mut quote =
-        |amount: Msat| match bench.input(Input::Quote { bolt11: bench.bolt11(amount, 1) }) {
-            Some(Reply::Quote(quote)) => *quote,
-            other => panic!("{other:?}"),
-        };
+    let mut quote = |amount: Msat| match bench.input(quote_of(&bench.bolt11(amount, 1))) {
+        Some(Reply::Quote(quote)) => *quote,
+        other => panic!("{other:?}"),
+    };
     let fine = quote(sat(200));
     assert_eq!((fine.amount_msat, fine.refused), (sat(200), None));
     assert_eq!(fine.max_fee_msat, sat(12));
     assert_eq!(fine.memo, "coffee");
-    assert_eq!(quote(sat(2_000)).refused.unwrap().code, "over_limit");
+    let above = quote(sat(2_000));
+    assert_eq!((above.waits_for.unwrap().code.as_ref(), above.refused), ("over_limit", None));
+    assert_eq!(quote(sat(9_000)).refused.unwrap().code, "insufficient_balance");
+}
+
+fn quote_of(request: &str) -> Input {
+    Input::Quote(QuoteQuery {
+        request: request.into(),
+        account: AccountId::operator(),
+        amount_msat: None,
+        lnurl: None,
+    })
 }
 
 #[test]
@@ -491,5 +519,5 @@ fn expiry_far_away_stays_an_exact_integer() {
         signed(Currency::Regtest, Some(sat(1)), 1, Timestamp::from_secs(1), u64::MAX >> 20, "");
     let read = crate::bolt11::Bolt11::read(&far, Network::Practice).unwrap();
     assert!(read.expires_at.0 < 1 << 53);
-    let _decides = Bench::new().wallet.decide(&Input::Quote { bolt11: far }, Timestamp(0));
+    let _decides = Bench::new().wallet.decide(&quote_of(&far), Timestamp(0));
 }

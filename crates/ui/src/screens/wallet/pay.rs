@@ -5,6 +5,7 @@ use egui::{Id, Ui};
 use engine::{
     Command,
     view::{PaymentState, PaymentView},
+    wire,
 };
 
 use crate::{
@@ -156,9 +157,8 @@ fn confirm(
     ui.horizontal(|ui| {
         if ui.add(Btn::new(format!("Pay {amount} now")).primary().busy(busy)).clicked() {
             let key = form.key.get_or_insert_with(|| scene.keys.payment()).clone();
-            let bolt11 = facts.bolt11.clone();
-            let command = Command::WalletPay { key, bolt11, max_fee_msat: fee };
-            scene.act(Act::Send(Purpose::Pay, command));
+            let pay = wire::Pay::invoice(key, facts.bolt11.clone(), amount, fee);
+            scene.act(Act::Send(Purpose::Pay, Command::WalletPay(pay)));
         }
         if ui.add(Btn::new("Not now")).clicked() {
             form.confirming = false;
@@ -189,6 +189,7 @@ fn outcome(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, payment: &Paym
             "Money may have moved.",
             Some("The wallet is looking the payment up by its hash. Don't pay it again."),
         ),
+        PaymentState::AwaitingApproval => approval(ui, scene, payment),
         PaymentState::Requested | PaymentState::Pending => {
             notice::loading(ui, &format!("{} is on its way", payment.amount_msat));
         }
@@ -197,4 +198,21 @@ fn outcome(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, payment: &Paym
     if over && ui.add(Btn::new("Pay another invoice")).clicked() {
         state.wallet.pay = PayForm::default();
     }
+}
+
+/// Nothing was sent: the operator lets it go above its limit, or does not.
+fn approval(ui: &mut Ui, scene: &mut Scene<'_>, payment: &PaymentView) {
+    let why = payment.waits_for.as_ref().map_or("It is above a limit.", |error| &error.message);
+    notice::blocker(ui, why, None);
+    let busy = scene.courier.busy(&Purpose::Pay).is_some();
+    ui.horizontal(|ui| {
+        let pay = format!("Pay {} all the same", payment.amount_msat);
+        for (label, approve) in [(pay.as_str(), true), ("Don't pay", false)] {
+            let button = Btn::new(label).busy(busy);
+            if ui.add(if approve { button.primary() } else { button }).clicked() {
+                let command = Command::WalletAnswer { key: payment.key.clone(), approve };
+                scene.act(Act::Send(Purpose::Pay, command));
+            }
+        }
+    });
 }

@@ -5,6 +5,7 @@ use egui::{Id, Ui};
 use engine::{
     Command,
     view::{PaymentState, PaymentView},
+    wire,
 };
 
 use crate::{
@@ -88,7 +89,7 @@ fn form(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
 fn command(form: &mut ReceiveForm, scene: &mut Scene<'_>, amount_msat: Msat) -> Command {
     let key = form.key.get_or_insert_with(|| scene.keys.payment()).clone();
     let memo = words::one_line(&form.memo);
-    Command::WalletReceive { key, amount_msat, memo, expiry_secs: EXPIRY_SECS }
+    Command::WalletReceive(wire::Receive::invoice(key, amount_msat, memo, EXPIRY_SECS))
 }
 
 fn invoice(ui: &mut Ui, scene: &mut Scene<'_>, payment: &PaymentView) {
@@ -100,7 +101,7 @@ fn invoice(ui: &mut Ui, scene: &mut Scene<'_>, payment: &PaymentView) {
             badge::practice(ui, words, explain);
         }
     });
-    match (payment.state, &payment.bolt11) {
+    match (payment.state, &payment.request) {
         (PaymentState::Settled, _) => {
             ui.horizontal(|ui| {
                 widgets::dot(ui, Tone::Good);
