@@ -18,7 +18,7 @@ from .journal import now_ms
 from .records import PENDING, Record
 from .wallet import Wallet
 
-_LONGEST_EXPIRY_SECS = 30 * 86_400
+_LONGEST_EXPIRY_SECS = (1 << 32) - 1
 
 
 @dataclass(frozen=True)

@@ -50,8 +50,10 @@ class Record:
     detail: str | None = None
 
     def shown(self) -> dict[str, Any]:
-        """As `wallet::wire::Payment` is written, and whether the SDK was given it."""
+        """As `wallet::wire::Payment` is written; besides, whether it was asked for here, and
+        whether the SDK was given it."""
         return {
+            "ours": bool(self.terms),
             "given": bool(self.handed),
             "key": self.key,
             "account": self.account,

@@ -28,7 +28,7 @@ class Waits:
     remote: float = 30.0
     sync: float = 60.0
     send: float = 40.0
-    stop: float = 5.0
+    stop: float = 4.0
     between_looks: float = 60.0
     after_trouble: float = 10.0
 
