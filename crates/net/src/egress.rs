@@ -204,6 +204,20 @@ impl Egress {
     }
 }
 
+impl Gate {
+    /// Whether all of it is on the public internet, or it is the host and port of `home`.
+    pub(crate) fn check_inward(&self, home: &Url) -> Result<(), GateError> {
+        if authority(&self.url)? == authority(home)? {
+            return Ok(());
+        }
+        let inward = self.addresses.iter().find(|at| reach(at.ip()) != Reach::Public);
+        inward.map_or(Ok(()), |at| {
+            let host = self.url.host_str().unwrap_or_default().to_owned();
+            Err(GateError::NotPublic { host, ip: at.ip() })
+        })
+    }
+}
+
 fn parse(text: &str) -> Result<Url, GateError> {
     let bad = || GateError::BadUrl { url: text.chars().take(200).collect() };
     if text.len() > Egress::LONGEST_URL {

@@ -52,6 +52,8 @@ pub(crate) struct Request {
     body: Bytes,
     max_bytes: u64,
     bad_header: Option<hyper::http::Error>,
+    /// Where a private address may lead to; anywhere that the gate admits where absent.
+    home: Option<Url>,
 }
 
 impl Request {
@@ -64,7 +66,19 @@ impl Request {
             body: Bytes::new(),
             max_bytes,
             bad_header: None,
+            home: None,
         }
+    }
+
+    /// Only the host and port of `home` may be on a private network or on this machine, even where
+    /// the operator trusts others: who named `home` does not thereby choose among those.
+    pub fn inward_only_to(mut self, home: &Url) -> Self {
+        self.home = Some(home.clone());
+        self
+    }
+
+    fn check_inward(&self, gate: &Gate) -> Result<(), GateError> {
+        self.home.as_ref().map_or(Ok(()), |home| gate.check_inward(home))
     }
 
     pub fn get(url: &str, max_bytes: u64) -> Self {
@@ -136,6 +150,7 @@ impl Egress {
         if !matches!(gate.url.scheme(), "http" | "https") {
             return Err(GateError::Scheme { scheme: gate.url.scheme().to_owned() }.into());
         }
+        request.check_inward(&gate)?;
         for _ in 0..=Self::MOST_REDIRECTS {
             let host = host_of(&gate.url);
             let connection = self.connect(&gate).await?;
@@ -280,7 +295,9 @@ impl Hop<'_> {
         if !matches!(target.scheme(), "http" | "https") {
             return Err(self.bad_redirect("away from the web"));
         }
-        Ok(self.egress.admit(target.as_str()).await?)
+        let gate = self.egress.admit(target.as_str()).await?;
+        self.request.check_inward(&gate)?;
+        Ok(gate)
     }
 
     /// Reads the body to its end, never beyond the limit, never longer than is reasonable.

@@ -8,6 +8,7 @@ mod blossom;
 mod door;
 mod egress;
 mod http;
+pub mod lnurl;
 
 pub use blossom::{BlobDescriptor, BlobInfo, Blossom, BlossomError, blob_hash_of, blob_url};
 pub use egress::{Egress, EgressConfig, Gate, GateError, Resolver, SystemResolver};
