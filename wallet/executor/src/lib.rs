@@ -15,3 +15,4 @@ pub mod nwc;
 pub mod run;
 pub mod secret;
 pub mod server;
+pub mod spark;
