@@ -4,7 +4,7 @@ use domain::{ErrorBody, Msat, Network, PaymentHash, Timestamp};
 
 use crate::{
     bolt11::printable,
-    payable::{Kind, Payable, lnurl},
+    payable::{Payable, lnurl},
     wire::{LnurlProof, Rail},
 };
 
@@ -31,36 +31,33 @@ impl Asked {
     /// Reads a request for `network`. What a server said of it is checked apart.
     pub fn read(
         request: &str,
-        lnurl: Option<&LnurlProof>,
+        proof: Option<&LnurlProof>,
         network: Network,
     ) -> Result<Self, ErrorBody> {
         let payable = Payable::read(request, network).map_err(|error| error.to_error())?;
-        let rail = match payable.kind {
-            Kind::Bolt11 => Rail::Bolt11,
-            Kind::Bolt12 => Rail::Bolt12,
-            Kind::SparkInvoice | Kind::SparkAddress => Rail::Spark,
-            Kind::Onchain => Rail::Onchain,
-            Kind::Lnurl | Kind::LightningAddress => {
-                return Err(ErrorBody::refused(
-                    "not_fetched",
-                    format!(
-                        "The invoice of this {} is not fetched yet. Nothing was sent.",
-                        payable.kind.name()
-                    ),
-                )
-                .hint("The desk fetches it: pay it with `pilothouse wallet pay`."));
-            }
+        if payable.kind.is_fetched() {
+            let what = payable.kind.name();
+            return Err(ErrorBody::refused(
+                "not_fetched",
+                format!("The invoice of this {what} is not fetched yet. Nothing was sent."),
+            )
+            .hint("The desk fetches it: pay it with `pilothouse wallet pay`."));
+        }
+        // An invoice that commits to a server's words has none of its own.
+        let memo = match proof {
+            Some(proof) if payable.memo.is_empty() => lnurl::description(&proof.metadata),
+            _ => payable.memo,
         };
         Ok(Self {
-            rail,
+            rail: payable.kind.rail(),
             unit_msat: payable.kind.unit_msat(),
             text: payable.text,
             payment_hash: payable.payment_hash,
             payee: payable.payee,
-            known_as: lnurl.map(|proof| printable(&proof.payee)),
+            known_as: proof.map(|proof| printable(&proof.payee)),
             amount_msat: payable.amount_msat,
             expires_at: payable.expires_at,
-            memo: payable.memo,
+            memo,
         })
     }
 

@@ -18,14 +18,19 @@ mod tests;
 pub use error::PayableError;
 
 use domain::{Msat, Network, PaymentHash, Timestamp};
+use serde::Serialize;
 
-use crate::bolt11::{Bolt11Request, is_hidden, printable};
+use crate::{
+    bolt11::{Bolt11Request, is_hidden, printable},
+    wire::Rail,
+};
 
 /// Longer text is refused unread. A link may carry an invoice, an offer and more at once.
 pub const MAX_TEXT_LEN: usize = 8_192;
 
 /// What a text asks to be paid by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A Lightning invoice (BOLT 11).
     Bolt11,
@@ -54,6 +59,16 @@ impl Kind {
             Self::SparkInvoice => "Spark invoice",
             Self::SparkAddress => "Spark address",
             Self::Onchain => "bitcoin address",
+        }
+    }
+
+    /// The way that the money takes; of what is fetched, the invoice's.
+    pub const fn rail(self) -> Rail {
+        match self {
+            Self::Bolt11 | Self::Lnurl | Self::LightningAddress => Rail::Bolt11,
+            Self::Bolt12 => Rail::Bolt12,
+            Self::SparkInvoice | Self::SparkAddress => Rail::Spark,
+            Self::Onchain => Rail::Onchain,
         }
     }
 
@@ -89,7 +104,8 @@ pub struct Payable {
     pub kind: Kind,
     /// The request in its one spelling: what is kept, compared and handed on.
     pub text: String,
-    /// Who gets the money, by what can be checked: the node's key, the address, `user@host`.
+    /// Who gets the money, by what can be checked: the node's key, the address, `user@host`, or
+    /// the host of an LNURL with what tells it from the host's others.
     pub payee: String,
     /// A name that the request gives itself, which nobody checked; printable.
     pub claims: Option<String>,

@@ -11,7 +11,7 @@ mod tests;
 pub(super) use target::{read_address, read_bech32, read_scheme, read_web_link};
 
 use domain::{ErrorBody, Msat, Network, Sha256Hash, Timestamp};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
@@ -190,6 +190,11 @@ fn read_metadata(text: &str) -> Result<(String, Option<String>), LnurlError> {
     Ok((shown(description).unwrap_or_default(), identifier.or_else(email)))
 }
 
+/// What is paid for, as a server's metadata says it; printable, empty where it says nothing.
+pub fn description(metadata: &str) -> String {
+    read_metadata(metadata).map(|(description, _)| description).unwrap_or_default()
+}
+
 impl Terms {
     /// Whether `amount` is one that the server takes.
     pub fn check_amount(&self, amount: Msat) -> Result<(), LnurlError> {
@@ -230,9 +235,12 @@ pub struct Answer {
 }
 
 /// What is shown once the payment succeeded (LUD-09). Text only: nothing of it is opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum SuccessAction {
-    Message(String),
+    Message {
+        text: String,
+    },
     Url {
         description: String,
         url: String,
@@ -265,7 +273,7 @@ fn read_action(action: &Value, callback: &str) -> Option<SuccessAction> {
         shown(&text)
     };
     match action.get("tag")?.as_str()? {
-        "message" => Some(SuccessAction::Message(text("message")?)),
+        "message" => Some(SuccessAction::Message { text: text("message")? }),
         "url" => {
             let url = Url::parse(action.get("url")?.as_str()?).ok()?;
             let from = Url::parse(callback).ok()?;

@@ -1,6 +1,6 @@
 //! The forms in which an LNURL or a lightning address is written down, and the URL behind each.
 
-use domain::Network;
+use domain::{Network, Sha256Hash};
 use url::{Host, Url};
 
 use super::super::{Kind, Payable, PayableError, bech32m};
@@ -83,7 +83,8 @@ pub(in super::super) fn read_address(
     Ok(Payable { kind: Kind::LightningAddress, payee: address.clone(), text: address, ..found })
 }
 
-/// What a checked URL is to who pays: the LNURL in lower case, and its host.
+/// What a checked URL is to who pays: the LNURL in lower case; and its host, with so much of the
+/// URL's hash that nobody else of the same host passes for it.
 fn from_url(text: &str, network: Network) -> Result<Payable, PayableError> {
     let malformed = |why: &'static str| PayableError::malformed(LNURL, why);
     let url = admit(text, network).map_err(malformed)?;
@@ -92,7 +93,9 @@ fn from_url(text: &str, network: Network) -> Result<Payable, PayableError> {
     }
     let text = bech32m::encode::<LongBech32>("lnurl", url.as_str().as_bytes())
         .ok_or_else(|| malformed("it is too long"))?;
-    let payee = authority(&url);
+    let hash = Sha256Hash::of(url.as_str().as_bytes());
+    let id: u64 = hash.as_bytes().iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte));
+    let payee = format!("{} (LNURL {id:016x})", authority(&url));
     Ok(Payable { url: Some(url.into()), ..Payable::new(Kind::Lnurl, text, payee) })
 }
 

@@ -149,7 +149,7 @@ fn what_is_shown_after_a_payment() {
     };
     assert_eq!(
         action(json!({ "tag": "message", "message": "Thank\u{202e} you" })),
-        Some(SuccessAction::Message("Thank you".to_owned()))
+        Some(SuccessAction::Message { text: "Thank you".to_owned() })
     );
     let url = "https://pay.example.com/order/7";
     assert_eq!(

@@ -78,9 +78,12 @@ fn bitcoin_addresses_of_every_kind_and_network() {
 
 #[test]
 fn lnurls_and_lightning_addresses() {
-    let found = read(LNURL).unwrap();
     let url = "https://service.com/api?q=3fc3645b439ce8e7f2553a69e5267081d96dcd340693afabe04be7b0ccd178df";
-    assert_eq!((found.kind, found.payee.as_str()), (Kind::Lnurl, "service.com"));
+    let found = read(LNURL).unwrap();
+    assert_eq!(found.kind, Kind::Lnurl);
+    assert!(found.payee.starts_with("service.com (LNURL "), "{}", found.payee);
+    let other = read(&url.replace("https://", "lnurlp://").replace("3fc", "3fd")).unwrap();
+    assert_ne!(other.payee, found.payee, "one host, two payees");
     assert_eq!(found.url.as_deref(), Some(url));
     for same in [
         format!("lightning:{}", LNURL.to_uppercase()),
