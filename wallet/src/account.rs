@@ -1,5 +1,6 @@
 //! Sub-wallets: whose money a payment is, and what its owner may do with it.
 
+use crate::connection::Connection;
 use domain::{ErrorBody, Msat, Timestamp};
 use safety::Renewal;
 use serde::{Deserialize, Serialize};
@@ -121,6 +122,9 @@ pub struct Account {
     pub expires_at: Option<Timestamp>,
     #[serde(default)]
     pub on_limit: OnLimit,
+    /// Of a connection: who asks through it, and for what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
 }
 
 impl Account {
@@ -140,6 +144,12 @@ impl Account {
         }
         if self.allow.len() > MAX_ALLOWED || self.allow.iter().any(|payee| payee.len() > 200) {
             return bad("An allow-list has at most 64 payees of at most 200 characters each.");
+        }
+        if let Some(connection) = &self.connection {
+            if self.kind != AccountKind::Connection {
+                return bad("Only a connection's account says who asks through it.");
+            }
+            connection.check()?;
         }
         Ok(())
     }

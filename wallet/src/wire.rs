@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 pub use crate::account::{
     Account, AccountId, AccountKind, AccountView, BadAccountId, Budget, OnLimit,
 };
+pub use crate::connection::{
+    Connection, ConnectionCreate, ConnectionCreated, ConnectionList, ConnectionRelays,
+    ConnectionView,
+};
 
 /// `info` and `refresh`: the node and what it holds. `refresh` syncs first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -420,4 +424,8 @@ pub mod method {
     pub const MOVE: &str = "move";
     pub const LIMITS: &str = "limits";
     pub const SET_LIMITS: &str = "set_limits";
+    pub const CONNECTIONS: &str = "connections";
+    pub const CONNECTION_CREATE: &str = "connection_create";
+    pub const CONNECTION_CLOSE: &str = "connection_close";
+    pub const CONNECTION_RELAYS: &str = "connection_relays";
 }

@@ -141,6 +141,7 @@ async fn connect(desk: &Arc<Inner>, wallet: PathBuf) -> Result<(), ErrorBody> {
     desk.tell(Input::Fact(server)).await?;
     let dir = desk.home.dir(WALLET_DIR).map_err(crate::cli::home_error)?;
     write_chain_file(&dir, &network)?;
+    write_relays_file(&dir, &network.relay_url)?;
     let _set_once = desk.services.practice.set(network);
     let program = Program {
         name: "executor",
@@ -185,6 +186,13 @@ fn write_chain_file(dir: &Path, network: &practice::Rendezvous) -> Result<(), Er
     let text =
         serde_json::to_vec(&file).map_err(|error| ErrorBody::new("internal", error.to_string()))?;
     host::home::write_private(&dir.join(chain::FILE_NAME), &text)
+        .map_err(|error| ErrorBody::new("not_written", error.to_string()))
+}
+
+/// Where apps meet this wallet: on the practice network its relay.
+fn write_relays_file(dir: &Path, relay_url: &str) -> Result<(), ErrorBody> {
+    let file = json!({ "relays": [relay_url] });
+    host::home::write_private(&dir.join("relays.json"), file.to_string().as_bytes())
         .map_err(|error| ErrorBody::new("not_written", error.to_string()))
 }
 

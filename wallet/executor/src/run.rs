@@ -21,6 +21,7 @@ use crate::{
     backup,
     house::{House, Tide},
     ldk::{LdkBackend, Options},
+    nwc::{self, keys::KeyMaker, manage::Door, service::Service},
     secret::{self, InvoiceSecret},
     server::Calls,
 };
@@ -62,16 +63,20 @@ pub async fn run(options: RunOptions) -> Result<(), ErrorBody> {
         InvoiceSecret::new(vault.derive(secret::LABEL)),
     ));
     watch_for_the_end(&house, options.exit_with_parent);
-    let calls = Calls {
+    let keys = KeyMaker::new(vault.derive(nwc::keys::LABEL));
+    let calls = Arc::new(Calls {
         house: Arc::clone(&house),
         network: options.network,
         words: { Box::new(move || vault.words()) },
         backup: backup::Sources { log: home.join(LOG), files: Vec::new() },
         backups: home.join("backups"),
-    };
-    let server = ipc::serve(home.root(), SERVICE, Arc::new(calls)).map_err(|error| {
-        ErrorBody::new("socket", format!("The local socket cannot be opened: {error}."))
-    })?;
+    });
+    let service = Arc::new(Service::new(Arc::clone(&calls), keys, home.root().to_owned()));
+    let apps = tokio::spawn(Arc::clone(&service).run());
+    let server =
+        ipc::serve(home.root(), SERVICE, Arc::new(Door { calls, service })).map_err(|error| {
+            ErrorBody::new("socket", format!("The local socket cannot be opened: {error}."))
+        })?;
     let node = Options {
         network: options.network,
         dir: home.join("node"),
@@ -79,6 +84,7 @@ pub async fn run(options: RunOptions) -> Result<(), ErrorBody> {
         runtime: tokio::runtime::Handle::current(),
     };
     let served = serve(&house, server, node, mnemonic, options.network, limits).await;
+    apps.abort();
     house.core.shutdown().await;
     tracing::info!("the wallet has ended");
     served

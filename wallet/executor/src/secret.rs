@@ -22,7 +22,7 @@ impl InvoiceSecret {
     }
 }
 
-fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
+pub(crate) fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
     let mut engine = HmacEngine::<sha256::Hash>::new(key);
     engine.input(message);
     Hmac::from_engine(engine).to_byte_array()

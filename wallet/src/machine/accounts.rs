@@ -12,6 +12,11 @@ use crate::{
     wire::{Move, refusal},
 };
 
+/// Who asks through an account, where it is a connection's.
+fn client(account: &Account) -> Option<domain::Pubkey> {
+    account.connection.as_ref().map(|connection| connection.client)
+}
+
 impl Wallet {
     /// The account, if it may still be used.
     pub(super) fn open_account(&self, id: &AccountId, now: Timestamp) -> Result<&Held, ErrorBody> {
@@ -58,6 +63,13 @@ impl Wallet {
                 "Whether an account has money of its own is said when it is made. Nothing changed.",
             )
             .hint("Make a new account.")),
+            Some(held) if client(&held.account) != client(account) => {
+                refuse(ErrorBody::refused(
+                    "bad_account",
+                    "Who asks through a connection is said when it is made. Nothing changed.",
+                )
+                .hint("Close the connection and make a new one."))
+            }
             None if self.accounts.len() >= MAX_ACCOUNTS => refuse(ErrorBody::refused(
                 "too_many_accounts",
                 format!("A wallet has at most {MAX_ACCOUNTS} accounts. Nothing changed."),

@@ -1,4 +1,4 @@
-//! `wallet balance|receive|pay|approve|deny|limits|accounts|history`.
+//! `wallet balance|receive|pay|approve|deny|limits|accounts|connections|history`.
 
 use clap::Subcommand;
 use domain::{ErrorBody, ExitCode, IdempotencyKey, Msat};
@@ -8,6 +8,7 @@ use super::{Context, status};
 use engine::wire::method;
 
 mod accounts;
+mod connections;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Wallet {
@@ -59,6 +60,9 @@ pub(crate) enum Wallet {
     /// Sub-wallets of agents and apps
     #[command(subcommand)]
     Accounts(accounts::Accounts),
+    /// Apps that pay through this wallet (Nostr Wallet Connect)
+    #[command(subcommand)]
+    Connections(connections::Connections),
     /// Payments, newest first
     History {
         #[arg(long, default_value_t = 50)]
@@ -134,6 +138,7 @@ impl Wallet {
                 context.out.result(&answer, || limits_text(&answer));
             }
             Self::Accounts(accounts) => return accounts.run(context, &desk).await,
+            Self::Connections(connections) => return connections.run(context, &desk).await,
             Self::History { count } => {
                 let answer = desk.call("wallet.history", json!({ "count": count })).await?;
                 context.out.result(&answer, || {

@@ -266,6 +266,10 @@ const PASSED_ON: &[&str] = &[
     method::MOVE,
     method::LIMITS,
     method::SET_LIMITS,
+    method::CONNECTIONS,
+    method::CONNECTION_CREATE,
+    method::CONNECTION_CLOSE,
+    method::CONNECTION_RELAYS,
     method::BACKUP,
 ];
 

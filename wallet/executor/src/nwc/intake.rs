@@ -7,6 +7,7 @@ use nostr::{
     key::{Keys, PublicKey},
 };
 use std::collections::{BTreeSet, HashMap};
+use wallet::wire::AccountId;
 
 use super::{
     seal::{self, Cipher},
@@ -26,7 +27,7 @@ const MS: u64 = 1_000;
 #[derive(Clone, Debug)]
 pub struct Connection {
     /// The account in the machine.
-    pub account: String,
+    pub account: AccountId,
     pub client: PublicKey,
     pub keys: Keys,
     pub methods: BTreeSet<Method>,
@@ -35,7 +36,7 @@ pub struct Connection {
 /// A request that must be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    pub account: String,
+    pub account: AccountId,
     pub id: EventId,
     pub cipher: Cipher,
     /// What is asked, or the method it named and why it is not done.
@@ -84,8 +85,8 @@ impl Intake {
         self.connections.values()
     }
 
-    pub fn of_account(&self, account: &str) -> Option<&Connection> {
-        self.connections.values().find(|one| one.account == account)
+    pub fn of_account(&self, account: &AccountId) -> Option<&Connection> {
+        self.connections.values().find(|one| one.account == *account)
     }
 
     /// What a relay is asked for.
@@ -149,10 +150,9 @@ impl Intake {
 
 fn not_allowed(call: &Call) -> Refusal {
     match call {
-        Call::PayKeysend => Refusal::new(
-            Code::NotImplemented,
-            "This wallet does not send keysend payments. Nothing was sent.",
-        ),
+        Call::PayKeysend | Call::SignMessage(_) => {
+            Refusal::new(Code::NotImplemented, "This wallet does not do that. Nothing was done.")
+        }
         _ => Refusal::new(
             Code::Restricted,
             "The operator did not allow this connection to do that. Nothing was done.",

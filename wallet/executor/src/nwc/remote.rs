@@ -44,6 +44,9 @@ pub enum CallError {
     /// Certain: the wallet was not asked.
     #[error("the wallet was not asked: {0}")]
     NotAsked(String),
+    /// Certain: it was not asked, as it does not do that.
+    #[error("the wallet does not offer {0}")]
+    NotOffered(Method),
     /// It may have been asked, and may have done it.
     #[error("the wallet did not answer in time")]
     NoAnswer,
@@ -135,7 +138,7 @@ impl Remote {
         let known = inner.wait_known().await?;
         let method = call.method();
         if !known.methods.contains(&method) {
-            return Err(CallError::NotAsked(format!("it does not offer {method}")));
+            return Err(CallError::NotOffered(method));
         }
         let now = host::clock::now();
         let ends = now.plus_secs(lasts.as_secs().max(1));

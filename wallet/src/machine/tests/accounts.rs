@@ -26,6 +26,7 @@ fn account(name: &str) -> Account {
         allow: Vec::new(),
         expires_at: None,
         on_limit: OnLimit::Refuse,
+        connection: None,
     }
 }
 

@@ -76,7 +76,7 @@ pub(crate) enum Accounts {
 }
 
 /// The word of a choice, as the protocol writes it.
-fn word(choice: &impl ValueEnum) -> Value {
+pub(super) fn word(choice: &impl ValueEnum) -> Value {
     choice.to_possible_value().map_or(Value::Null, |value| json!(value.get_name()))
 }
 

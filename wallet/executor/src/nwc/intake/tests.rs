@@ -14,7 +14,7 @@ fn keys(n: u8) -> Keys {
 fn intake(methods: &[Method]) -> Intake {
     let mut intake = Intake::default();
     intake.set(vec![Connection {
-        account: "app".into(),
+        account: AccountId::new("app").unwrap(),
         client: keys(1).public_key(),
         keys: keys(2),
         methods: methods.iter().copied().collect(),
