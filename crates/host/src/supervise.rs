@@ -189,6 +189,18 @@ fn spawn(program: &Program) -> io::Result<Child> {
     command.spawn()
 }
 
+/// What a program of ours prints before it ends by itself, and whether it ended well. One that
+/// takes longer is ended.
+pub async fn ask(path: &Path, args: &[&str], within: Duration) -> io::Result<(bool, Vec<u8>)> {
+    #[expect(clippy::disallowed_methods, reason = "supervision of our own programs")]
+    let mut command = Command::new(path);
+    command.args(args).env_clear().envs(inherited_env()).stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(within, command.output())
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    Ok((output.status.success(), output.stdout))
+}
+
 /// What every program of ours needs to run: never a secret.
 fn inherited_env() -> impl Iterator<Item = (OsString, OsString)> {
     const KEPT: [&str; 11] = [

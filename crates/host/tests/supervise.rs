@@ -2,7 +2,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
-use host::supervise::{Phase, Program, Supervisor};
+use host::supervise::{Phase, Program, Supervisor, ask};
 use std::{path::Path, sync::Arc, time::Duration};
 
 const WITHIN: Duration = Duration::from_secs(10);
@@ -61,4 +61,14 @@ async fn without_a_line_its_standard_input_is_silent() {
     tokio::time::timeout(WITHIN, running).await.unwrap().unwrap();
     supervisor.stop().await;
     until(dir.path(), "up\nover\n").await;
+}
+
+#[tokio::test]
+async fn a_program_that_is_asked_answers_or_is_ended() {
+    let shell = Path::new("/bin/sh");
+    let said = ask(shell, &["-c", "echo yes; exit 3"], WITHIN).await.unwrap();
+    assert_eq!(said, (false, b"yes\n".to_vec()));
+    let late = ask(shell, &["-c", "sleep 60"], Duration::from_millis(100)).await.unwrap_err();
+    assert_eq!(late.kind(), std::io::ErrorKind::TimedOut);
+    ask(Path::new("/nowhere/at/all"), &[], WITHIN).await.unwrap_err();
 }
