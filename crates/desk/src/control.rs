@@ -13,6 +13,7 @@ use std::{collections::HashSet, future::Future, pin::Pin, sync::Arc, time::Durat
 
 use crate::{
     condition::Condition,
+    drivers::resolve,
     process::Inner,
     status::{dead_letters_json, job_json, payment_json, status_json},
     submit::Submission,
@@ -170,9 +171,14 @@ impl Control {
     }
 
     async fn pay(&self, pay: PayParams) -> Result<Value, ErrorBody> {
-        let key = pay.pay.key.clone();
-        self.command(Command::WalletPay(pay.pay)).await?;
-        self.outcome(key, pay.timeout_secs).await
+        let (order, success) = resolve::order(&self.desk, pay.order).await?;
+        let key = order.key.clone();
+        self.command(Command::WalletPay(order)).await?;
+        let mut payment = self.outcome(key, pay.timeout_secs).await?;
+        if payment["state"] == "settled" {
+            payment["success_action"] = to_json(&success)?;
+        }
+        Ok(payment)
     }
 
     async fn answer_payment(&self, answer: AnswerParams) -> Result<Value, ErrorBody> {
@@ -278,7 +284,7 @@ struct JobId {
 #[derive(Deserialize)]
 struct PayParams {
     #[serde(flatten)]
-    pay: wire::Pay,
+    order: resolve::Order,
     timeout_secs: u64,
 }
 

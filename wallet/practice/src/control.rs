@@ -31,6 +31,9 @@ struct Invoice {
     amount_msat: u64,
     #[serde(default)]
     memo: String,
+    /// Commit to the memo's hash alone.
+    #[serde(default)]
+    by_hash: bool,
 }
 
 #[derive(Deserialize)]
@@ -63,8 +66,12 @@ impl Control {
                 to_json(paid.map_err(|error| pay_error(&error))?)
             }
             "invoice" => {
-                let Invoice { amount_msat, memo } = read(params)?;
-                let made = lightning(&running)?.counterparty.invoice(amount_msat, &memo).await;
+                let Invoice { amount_msat, memo, by_hash } = read(params)?;
+                let counterparty = &lightning(&running)?.counterparty;
+                let made = match by_hash {
+                    true => counterparty.invoice_by_hash(amount_msat, &memo).await,
+                    false => counterparty.invoice(amount_msat, &memo).await,
+                };
                 to_json(made.map_err(|error| pay_error(&error))?)
             }
             "mine" => {

@@ -17,6 +17,9 @@ pub(crate) enum Practice {
         amount_msat: u64,
         #[arg(long, default_value = "practice")]
         memo: String,
+        /// The invoice holds only the memo's hash, as an LNURL server's does
+        #[arg(long)]
+        by_hash: bool,
     },
     /// Mine blocks
     Mine { blocks: u32 },
@@ -29,10 +32,9 @@ impl Practice {
         let answer = match self {
             Self::Status => practice.call("status", Value::Null).await?,
             Self::Pay { bolt11 } => practice.call("pay", json!({ "bolt11": bolt11 })).await?,
-            Self::Invoice { amount_msat, memo } => {
-                practice
-                    .call("invoice", json!({ "amount_msat": amount_msat, "memo": memo }))
-                    .await?
+            Self::Invoice { amount_msat, memo, by_hash } => {
+                let asked = json!({ "amount_msat": amount_msat, "memo": memo, "by_hash": by_hash });
+                practice.call("invoice", asked).await?
             }
             Self::Mine { blocks } => practice.call("mine", json!({ "blocks": blocks })).await?,
         };

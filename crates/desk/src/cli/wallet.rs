@@ -1,6 +1,6 @@
-//! `wallet balance|receive|pay|approve|deny|limits|accounts|connections|history`.
+//! `wallet balance|receive|quote|pay|approve|deny|limits|accounts|history`.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use domain::{ErrorBody, ExitCode, IdempotencyKey, Msat};
 use serde_json::{Value, json};
 
@@ -25,12 +25,15 @@ pub(crate) enum Wallet {
         #[arg(long)]
         key: Option<String>,
     },
-    /// Pay a BOLT 11 invoice
+    /// What paying would be: what it is, who gets it, how much, until when
+    Quote {
+        #[command(flatten)]
+        what: What,
+    },
+    /// Pay an invoice, an offer, a lightning address, an LNURL, an address or a link
     Pay {
-        bolt11: String,
-        /// What the payee gets, where the invoice does not say
-        #[arg(long)]
-        amount_msat: Option<u64>,
+        #[command(flatten)]
+        what: What,
         #[arg(long, default_value_t = 50_000)]
         max_fee_msat: u64,
         /// The same key pays once
@@ -70,6 +73,31 @@ pub(crate) enum Wallet {
     },
 }
 
+/// What is to be paid.
+#[derive(Debug, Args)]
+pub(crate) struct What {
+    /// As it was given to you; `lightning:` and `bitcoin:` links too
+    request: String,
+    /// What the payee gets, where the request does not say
+    #[arg(long)]
+    amount_msat: Option<u64>,
+    /// A word to the payee, where a lightning address takes one
+    #[arg(long)]
+    comment: Option<String>,
+    /// The server of the lightning address may be on this machine or in a private network
+    #[arg(long)]
+    local_server: bool,
+}
+
+impl What {
+    fn params(self) -> Result<Value, ErrorBody> {
+        Ok(json!({
+            "request": self.request, "amount_msat": self.amount_msat.map(amount).transpose()?,
+            "comment": self.comment, "local_server": self.local_server,
+        }))
+    }
+}
+
 impl Wallet {
     pub async fn run(self, context: &Context) -> Result<(), ErrorBody> {
         let desk = context.desk().await?;
@@ -90,20 +118,21 @@ impl Wallet {
                     .await?;
                 context.out.result(&answer, || text(&answer["request"]));
             }
-            Self::Pay { bolt11, amount_msat, max_fee_msat, key, timeout } => {
+            Self::Quote { what } => {
+                let answer = asked(&desk, method::QUOTE, what.params()?).await?;
+                context.out.result(&answer, || quote_text(&answer));
+            }
+            Self::Pay { what, max_fee_msat, key, timeout } => {
                 let key = key_or_new(key)?;
-                let asked = json!({ "request": bolt11, "amount_msat": amount_msat });
-                let ask = json!({ "method": method::QUOTE, "params": asked });
-                let quote = desk.call("wallet.ask", ask).await?;
-                let params = json!({
-                    "key": key, "request": bolt11, "amount_msat": quote["amount_msat"],
-                    "max_fee_msat": amount(max_fee_msat)?, "timeout_secs": timeout,
-                });
+                let mut params = what.params()?;
+                params["key"] = json!(key);
+                params["max_fee_msat"] = json!(amount(max_fee_msat)?);
+                params["timeout_secs"] = json!(timeout);
                 let answer = desk.call("wallet.pay", params).await.map_err(|error| {
                     let same = format!("Pay again with `--key {key}`: it pays once.");
                     cut_off(error, &same)
                 })?;
-                context.out.result(&answer, || payment_line(&answer));
+                context.out.result(&answer, || paid_text(&answer));
                 return settled(&answer);
             }
             Self::Approve { key, timeout } => {
@@ -243,6 +272,29 @@ fn balance_text(wallet: &Value) -> String {
         text(&wallet["state"]),
         text(&wallet["as_of"]),
     )
+}
+
+fn quote_text(quote: &Value) -> String {
+    let mut lines = vec![
+        format!("what     {}", text(&quote["kind"]).replace('_', " ")),
+        format!("payee    {}", text(&quote["payee"])),
+        format!("amount   {}", msat_text(&quote["amount_msat"])),
+        format!("fee      at most {}", msat_text(&quote["max_fee_msat"])),
+    ];
+    let mut line = |name: &str, value: &Value| {
+        lines.extend(value.as_str().filter(|text| !text.is_empty()).map(|t| format!("{name}{t}")));
+    };
+    line("for      ", &quote["memo"]);
+    line("claims   to be ", &quote["claims"]);
+    line("waits    ", &quote["waits_for"]["message"]);
+    line("refused  ", &quote["refused"]["message"]);
+    lines.join("\n")
+}
+
+fn paid_text(payment: &Value) -> String {
+    let shown = &payment["success_action"];
+    let words = ["text", "description", "url"].map(|part| shown[part].as_str().unwrap_or_default());
+    format!("{}\n{}", payment_line(payment), words.join(" ").trim()).trim_end().to_owned()
 }
 
 fn payment_line(payment: &Value) -> String {

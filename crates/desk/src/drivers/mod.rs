@@ -7,6 +7,7 @@ pub mod harness;
 mod kept;
 mod ordered;
 mod relay;
+pub mod resolve;
 pub mod results;
 pub mod sign;
 pub mod submit;

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
 use wallet::wire::{self, method, refusal};
 
-use super::{backoff::Backoff, effects, give_up, not_ours, ordered};
+use super::{backoff::Backoff, effects, give_up, not_ours, ordered, resolve};
 use crate::process::Inner;
 
 /// Invoices asked for at once. Payments have places of their own: strangers can have invoices made.
@@ -280,6 +280,12 @@ pub async fn pass_on(desk: &Inner, asked: &str, params: Value) -> Result<Value, 
             "unknown_method",
             format!("The wallet is not asked {asked:?} this way; nothing was done."),
         ));
+    }
+    if asked == method::QUOTE {
+        let wish = serde_json::from_value(params).map_err(|error| {
+            ErrorBody::new("invalid_params", format!("The parameters do not fit: {error}"))
+        })?;
+        return resolve::quote(desk, wish).await;
     }
     let client = Client::connect(desk.services.wallet_dir(), wire::SERVICE).await?;
     client.request(asked, &params).await

@@ -3,8 +3,9 @@
 use super::{Counterparty, CounterpartyError};
 use ldk_node::{
     Event, NodeError,
+    bitcoin::hashes::{Hash, sha256},
     lightning::ln::channelmanager::PaymentId,
-    lightning_invoice::{Bolt11Invoice, Bolt11InvoiceDescription, Currency, Description},
+    lightning_invoice::{Bolt11Invoice, Bolt11InvoiceDescription, Currency, Description, Sha256},
     lightning_types::payment::PaymentHash,
     payment::{PaymentDetails, PaymentKind, PaymentStatus},
 };
@@ -145,15 +146,36 @@ impl Counterparty {
     /// # Errors
     /// If the memo is too long, the amount is zero, or the node can't store it.
     pub async fn invoice(&self, amount_msat: u64, memo: &str) -> Result<InvoiceMade, PayError> {
-        if amount_msat == 0 {
-            return Err(PayError::Zero);
-        }
         if memo.chars().count() > MAX_MEMO_CHARS {
             return Err(PayError::Memo);
         }
         let description = Description::new(memo.to_owned()).map_err(|_| PayError::Memo)?;
+        self.invoice_for(amount_msat, Bolt11InvoiceDescription::Direct(description)).await
+    }
+
+    /// Makes an invoice that holds only the hash of what it is for, as an LNURL server's does
+    /// (LUD-06).
+    ///
+    /// # Errors
+    /// If the amount is zero, or the node can't store it.
+    pub async fn invoice_by_hash(
+        &self,
+        amount_msat: u64,
+        memo: &str,
+    ) -> Result<InvoiceMade, PayError> {
+        let hash = Sha256(sha256::Hash::hash(memo.as_bytes()));
+        self.invoice_for(amount_msat, Bolt11InvoiceDescription::Hash(hash)).await
+    }
+
+    async fn invoice_for(
+        &self,
+        amount_msat: u64,
+        description: Bolt11InvoiceDescription,
+    ) -> Result<InvoiceMade, PayError> {
+        if amount_msat == 0 {
+            return Err(PayError::Zero);
+        }
         let making = self.on_node(move |node| {
-            let description = Bolt11InvoiceDescription::Direct(description);
             node.bolt11_payment().receive(amount_msat, &description, INVOICE_EXPIRES_SECS)
         });
         let invoice = making.await??;
