@@ -68,6 +68,9 @@ pub struct Observed {
     /// What can be spent as the backend says it, where our ledger cannot know: others use it too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spendable_msat: Option<Msat>,
+    /// Nobody knows yet what can be spent, and the ledger cannot say it either.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
 }
 
 /// A channel is funded but not confirmed: what will be ours in it when it opens.

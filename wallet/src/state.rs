@@ -82,6 +82,9 @@ pub(crate) struct Node {
     pub onchain_msat: Msat,
     /// What the backend says can be spent, where our ledger cannot know.
     pub spendable_msat: Option<Msat>,
+    /// Neither the backend nor our ledger knows what can be spent.
+    #[serde(default)]
+    pub unknown: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,12 +185,14 @@ impl Wallet {
         let new_amounts = !node.seen
             || node.inbound_msat != seen.inbound_msat
             || node.onchain_msat != seen.onchain_msat
-            || node.spendable_msat != seen.spendable_msat;
+            || node.spendable_msat != seen.spendable_msat
+            || node.unknown != seen.unknown;
         node.state = seen.state;
         node.detail.clone_from(&seen.detail);
         node.inbound_msat = seen.inbound_msat;
         node.onchain_msat = seen.onchain_msat;
         node.spendable_msat = seen.spendable_msat;
+        node.unknown = seen.unknown;
         node.seen = true;
         if new_state {
             self.node_changed(at);
@@ -209,6 +214,7 @@ impl Wallet {
             inbound_msat: Msat::ZERO,
             onchain_msat: Msat::ZERO,
             spendable_msat: None,
+            unknown: false,
         };
         self.node = Some(match before {
             None => begun,
@@ -217,6 +223,7 @@ impl Wallet {
                 inbound_msat: node.inbound_msat,
                 onchain_msat: node.onchain_msat,
                 spendable_msat: node.spendable_msat,
+                unknown: node.unknown,
                 ..begun
             },
         });

@@ -34,9 +34,17 @@ impl Wallet {
         keys.iter().filter_map(|key| self.payments.get(key))
     }
 
+    /// Whether nobody can say what can be spent: it is neither shown nor spent then.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.node.as_ref().is_some_and(|node| node.unknown)
+    }
+
     /// What can be spent: ours in channels without what is already on its way out; or what the
     /// backend says, without what it has not been asked for yet.
     pub(crate) fn spendable(&self) -> Option<Msat> {
+        if self.is_unknown() {
+            return None;
+        }
         if let Some(seen) = self.node.as_ref().and_then(|node| node.spendable_msat) {
             let not_asked = self
                 .open_entries(&self.going)

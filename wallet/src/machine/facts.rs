@@ -307,6 +307,7 @@ impl Wallet {
                 && node.inbound_msat == seen.inbound_msat
                 && node.onchain_msat == seen.onchain_msat
                 && node.spendable_msat == seen.spendable_msat
+                && node.unknown == seen.unknown
         });
         if same {
             return Step::nothing();

@@ -217,6 +217,14 @@ impl Wallet {
 
     fn has_funds(&self, plan: &Plan<'_>) -> Result<(), ErrorBody> {
         let most = plan.amount.saturating_add(plan.max_fee);
+        if self.is_unknown() {
+            return Err(ErrorBody::refused(
+                "balance_unknown",
+                "What the wallet holds is not known yet. Nothing was sent.",
+            )
+            .hint("Pay again once the wallet shows its balance.")
+            .retryable());
+        }
         let Some(in_wallet) = self.spendable() else {
             return Err(ErrorBody::refused(
                 "balance_unknown",

@@ -138,6 +138,7 @@ impl Backend for LdkBackend {
             inbound_msat: inbound,
             onchain_msat: convert::sat(self.node.list_balances().total_onchain_balance_sats),
             spendable_msat: None,
+            unknown: false,
         }
     }
 

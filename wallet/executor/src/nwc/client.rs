@@ -350,6 +350,7 @@ impl Backend for NwcBackend {
             inbound_msat: Msat::ZERO,
             onchain_msat: Msat::ZERO,
             spendable_msat: state.balance,
+            unknown: state.balance.is_none(),
         }
     }
 

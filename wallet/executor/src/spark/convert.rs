@@ -79,6 +79,7 @@ pub fn observed(info: &Info) -> Observed {
         inbound_msat: balance.map(|balance| balance.inbound_msat).unwrap_or_default(),
         onchain_msat: balance.map(|balance| balance.onchain_msat).unwrap_or_default(),
         spendable_msat: balance.map(|balance| balance.spendable_msat),
+        unknown: balance.is_none(),
     }
 }
 

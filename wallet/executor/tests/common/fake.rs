@@ -176,6 +176,7 @@ impl Backend for Fake {
             inbound_msat: Msat::from_sat(5_000),
             onchain_msat: Msat::ZERO,
             spendable_msat: None,
+            unknown: false,
         }
     }
 

@@ -69,6 +69,7 @@ impl Bench {
             inbound_msat: sat(9_000),
             onchain_msat: Msat::ZERO,
             spendable_msat: None,
+            unknown: false,
         }));
         bench
     }

@@ -5,10 +5,14 @@ use lightning_invoice::Currency;
 
 use super::support::{Bench, NODE_ID, OPENING, asked, code, hash, key, preimage, sat, signed};
 use crate::{
+    event::Observed,
     io::{Effect, Fact, Found, Input, Made, Reply},
     machine::MAX_COMING,
     state::{KEPT_UNPAID, KEPT_WHOLE},
-    wire::{AccountId, Direction, HistoryQuery, NoticeKind, PaymentState, QuoteQuery, Receive},
+    wire::{
+        AccountId, Direction, HistoryQuery, NodeState, NoticeKind, PaymentState, QuoteQuery,
+        Receive,
+    },
 };
 
 #[test]
@@ -32,6 +36,37 @@ fn a_home_stays_with_its_node_and_network() {
         assert_eq!(code(other), "other_wallet");
         assert_eq!(bench.log.len(), events);
     }
+}
+
+/// As of a backend without channels that was not heard yet.
+#[test]
+fn what_nobody_knows_is_neither_shown_nor_spent() {
+    let mut bench = Bench::unstarted();
+    assert_eq!(bench.start(), Some(Reply::Done));
+    let seen = |spendable_msat: Option<Msat>| {
+        Fact::Observed(Observed {
+            state: NodeState::Degraded,
+            detail: None,
+            inbound_msat: Msat::ZERO,
+            onchain_msat: Msat::ZERO,
+            spendable_msat,
+            unknown: spendable_msat.is_none(),
+        })
+    };
+    let invoice = bench.bolt11(sat(5), 7);
+    for (spendable, answer) in
+        [(None, "balance_unknown"), (Some(Msat::ZERO), "insufficient_balance")]
+    {
+        bench.fact(seen(spendable));
+        assert_eq!(bench.wallet.balance().map(|balance| balance.spendable_msat), spendable);
+        assert_eq!(code(bench.pay("a", &invoice, sat(5))), answer);
+    }
+    bench.fact(seen(Some(sat(2_000))));
+    assert_eq!(bench.wallet.balance().unwrap().spendable_msat, sat(2_000));
+    assert!(matches!(bench.pay("a", &invoice, sat(5)), Some(Reply::Payment(_) | Reply::Done)));
+    bench.fact(seen(None));
+    assert_eq!(bench.wallet.balance(), None);
+    assert_eq!(bench.replayed(), bench.wallet);
 }
 
 #[test]
