@@ -13,6 +13,7 @@ pub(crate) trait Keychain {
     fn is_present(&self) -> bool;
     fn put(&self, entry: &str, secret: &str) -> Result<(), String>;
     fn get(&self, entry: &str) -> Result<Zeroizing<String>, String>;
+    fn remove(&self, entry: &str) -> Result<(), String>;
 }
 
 /// The system's own.
@@ -51,6 +52,14 @@ impl Keychain for SystemKeychain {
         within(PATIENCE, move || {
             let kept = keyring::Entry::new(SERVICE, &entry).map_err(said)?;
             kept.get_password().map(Zeroizing::new).map_err(said)
+        })
+    }
+
+    fn remove(&self, entry: &str) -> Result<(), String> {
+        let entry = entry.to_owned();
+        within(PATIENCE, move || {
+            let kept = keyring::Entry::new(SERVICE, &entry).map_err(said)?;
+            kept.delete_credential().map_err(said)
         })
     }
 }

@@ -55,6 +55,8 @@ pub struct Vault {
     record: Mutex<Record>,
     seed: Seed,
     identity: Identity,
+    /// What is sealed beside the seed.
+    note: Mutex<String>,
 }
 
 /// `vault.json`: what may be known without opening the vault.
@@ -70,6 +72,17 @@ struct Record {
     /// What the operator calls the machine that keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    /// The sealed file: another one at each change of the passphrase, so that this record decides.
+    #[serde(default = "first_sealed", skip_serializing_if = "is_first_sealed")]
+    file: String,
+}
+
+fn first_sealed() -> String {
+    SEALED.to_owned()
+}
+
+fn is_first_sealed(name: &String) -> bool {
+    name == SEALED
 }
 
 const RECORD: &str = "vault.json";
@@ -162,9 +175,11 @@ impl Vault {
             shown = passphrase.generated.then_some(passphrase.text);
             if beside { Kept::FileWithPassphraseBeside } else { Kept::FileWithPassphrase }
         };
-        let record = Record { v: VERSION, network, kept, fingerprint, backed_up, name: None };
+        let file = first_sealed();
+        let record = Record { v: VERSION, network, kept, fingerprint, backed_up, name: None, file };
         record.write(dir)?;
-        Ok(Created { vault: Self::of(dir, record, seed), passphrase: shown, keychain_refused })
+        let vault = Self::of(dir, record, seed, String::new());
+        Ok(Created { vault, passphrase: shown, keychain_refused })
     }
 
     /// Opens the vault in `dir`. Nothing is made, and no other way of keeping is fallen back to.
@@ -186,8 +201,8 @@ impl Vault {
         if record.network != network {
             return Err(VaultError::OtherNetwork { found: record.network, asked: network });
         }
-        let sealed = dir.join(SEALED);
-        let words = match record.kept {
+        let sealed = record.sealed(dir)?;
+        let text = match record.kept {
             Kept::Keychain if !keychain.is_present() => {
                 return Err(VaultError::Keychain("there is none in this session".into()));
             }
@@ -208,16 +223,19 @@ impl Vault {
                 keep::read_sealed(&sealed, &text)?
             }
         };
-        let seed = Seed::from_words(&words)?;
+        let (words, note) = passphrase::parts(&text);
+        let seed = Seed::from_words(words)?;
         if seed.fingerprint() != record.fingerprint {
             return Err(VaultError::OtherSeed);
         }
-        Ok(Self::of(dir, record, seed))
+        passphrase::sweep(dir, &record);
+        Ok(Self::of(dir, record, seed, note.to_owned()))
     }
 
-    fn of(dir: &Path, record: Record, seed: Seed) -> Self {
+    fn of(dir: &Path, record: Record, seed: Seed, note: String) -> Self {
         let identity = Identity::from_words(&seed.words());
-        Self { dir: dir.to_owned(), record: Mutex::new(record), seed, identity }
+        let (record, note) = (Mutex::new(record), Mutex::new(note));
+        Self { dir: dir.to_owned(), record, seed, identity, note }
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {
@@ -331,6 +349,15 @@ impl fmt::Debug for Created {
 }
 
 impl Record {
+    /// Where the sealed seed lies: below `dir`, whatever the record says.
+    fn sealed(&self, dir: &Path) -> Result<PathBuf, VaultError> {
+        if passphrase::is_sealed_name(&self.file) {
+            return Ok(dir.join(&self.file));
+        }
+        let detail = "it names a file that is none of a vault's".to_owned();
+        Err(VaultError::Damaged { path: dir.join(RECORD), detail })
+    }
+
     fn read(dir: &Path) -> Result<Self, VaultError> {
         let path = dir.join(RECORD);
         if !path.exists() {
@@ -353,5 +380,6 @@ impl Record {
     }
 }
 
+mod passphrase;
 #[cfg(test)]
 mod tests;

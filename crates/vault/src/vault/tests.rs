@@ -25,6 +25,12 @@ impl Keychain for FakeKeychain {
         let entries = self.entries.borrow();
         entries.get(entry).cloned().map(Zeroizing::new).ok_or_else(|| "no such entry".into())
     }
+    fn remove(&self, entry: &str) -> Result<(), String> {
+        if self.locked {
+            return Err("it is locked".into());
+        }
+        self.entries.borrow_mut().remove(entry).map(drop).ok_or_else(|| "no such entry".into())
+    }
 }
 
 fn given(text: &str) -> PassphraseSource {
@@ -220,4 +226,93 @@ fn nothing_that_prints_has_a_secret() {
     assert!(!printed.contains(made.passphrase.as_ref().unwrap().as_str()));
     assert!(!printed.contains(made.vault.identity().nsec().as_str()));
     assert!(!printed.contains(&hex::encode(made.vault.body_key())));
+}
+
+#[test]
+fn a_passphrase_is_set_proved_changed_and_taken_away() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("vault");
+    let text = |text: &str| Zeroizing::new(text.to_owned());
+    let generate = || PassphraseSource::Generate;
+    let open = |source| Vault::open(&dir, Network::Practice, source);
+    let vault = Vault::create(&dir, Network::Practice, generate()).unwrap().vault;
+    assert!(!vault.has_passphrase() && !vault.proves("correct horse").unwrap());
+    assert_eq!(Vault::kept_at(&dir).unwrap(), Kept::FileWithPassphraseBeside);
+
+    assert!(matches!(
+        vault.set_passphrase(text("short"), ""),
+        Err(VaultError::PassphraseTooShort(8))
+    ));
+    assert!(!vault.has_passphrase(), "nothing changed");
+    assert_eq!(vault.set_passphrase(text("correct horse"), "terms 1").unwrap(), None);
+    assert!(vault.has_passphrase() && vault.proves("correct horse").unwrap());
+    assert!(!vault.proves("wrong horse").unwrap());
+    assert_eq!(vault.note(), "terms 1");
+    assert!(!dir.join(BESIDE).exists() && !dir.join(SEALED).exists(), "nothing else opens it");
+    assert_eq!(files(&dir).len(), 2, "the record and one sealed file");
+    assert!(matches!(open(generate()), Err(VaultError::PassphraseNeeded)));
+    let again = open(given("correct horse")).unwrap();
+    assert_eq!((again.note().as_str(), again.pubkey()), ("terms 1", vault.pubkey()));
+    for (name, bytes) in files(&dir) {
+        let kept = String::from_utf8_lossy(&bytes);
+        assert!(!kept.contains("correct horse") && !kept.contains("terms 1"), "{name}");
+    }
+
+    again.set_passphrase(text("another horse"), "terms 2").unwrap();
+    assert!(matches!(open(given("correct horse")), Err(VaultError::WrongPassphrase)));
+    assert_eq!(open(given("another horse")).unwrap().note(), "terms 2");
+    again.remove_passphrase().unwrap();
+    assert!(!again.has_passphrase() && again.note().is_empty());
+    let last = open(generate()).unwrap();
+    assert_eq!((last.pubkey(), last.note()), (vault.pubkey(), String::new()));
+    assert_eq!(files(&dir).len(), 3);
+}
+
+#[test]
+fn a_change_of_the_passphrase_that_broke_off_leaves_the_old_one() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("vault");
+    let vault = Vault::create(&dir, Network::Signet, given("correct horse")).unwrap().vault;
+    // As far as a crash before the record was written.
+    fs::write(dir.join("seed-00000000.age"), b"half").unwrap();
+    fs::write(dir.join(BESIDE), b"a passphrase").unwrap();
+    let opened = Vault::open(&dir, Network::Signet, given("correct horse")).unwrap();
+    assert_eq!(opened.pubkey(), vault.pubkey());
+    assert_eq!(files(&dir).len(), 2, "what broke off is gone");
+    for outside in ["../seed.age", "seed.age/../../x", "", "passphrase", "seed.age.part"] {
+        let record = fs::read_to_string(dir.join(RECORD)).unwrap();
+        let mut record: serde_json::Value = serde_json::from_str(&record).unwrap();
+        record["file"] = outside.into();
+        let other = home.path().join("other");
+        fs::create_dir_all(&other).unwrap();
+        fs::write(other.join(RECORD), record.to_string()).unwrap();
+        let refused = Vault::open(&other, Network::Signet, given("correct horse"));
+        assert!(matches!(refused, Err(VaultError::Damaged { .. })), "{outside}");
+    }
+}
+
+#[test]
+fn the_keychain_gives_the_seed_up_for_a_passphrase_and_takes_it_back() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("vault");
+    let mut keychain = FakeKeychain::default();
+    let seed = Seed::generate().unwrap();
+    let generate = || PassphraseSource::Generate;
+    let made = Vault::keep(&dir, Network::Mainnet, seed, generate(), &keychain, false).unwrap();
+    let text = || Zeroizing::new("correct horse".to_owned());
+    made.vault.set_passphrase_with(text(), "", &keychain).unwrap();
+    assert!(keychain.entries.borrow().is_empty());
+    keychain.locked = true;
+    let refused = made.vault.remove_passphrase_with(&keychain);
+    assert!(matches!(refused, Err(VaultError::Keychain(_))), "nothing else would keep the seed");
+    assert!(Vault::open(&dir, Network::Mainnet, given("correct horse")).is_ok());
+    keychain.locked = false;
+    made.vault.remove_passphrase_with(&keychain).unwrap();
+    assert_eq!(files(&dir).len(), 1, "only the record");
+    let back = Vault::open_with(&dir, Network::Mainnet, generate(), &keychain).unwrap();
+    assert_eq!(back.pubkey(), made.vault.pubkey());
+
+    keychain.locked = true;
+    let left = made.vault.set_passphrase_with(text(), "", &keychain).unwrap();
+    assert_eq!(left.as_deref(), Some("it is locked"), "what the keychain still has is told");
 }
