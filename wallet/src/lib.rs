@@ -9,6 +9,7 @@ mod accounts;
 pub mod backup;
 pub mod bolt11;
 pub mod chain;
+pub mod channels;
 pub mod connection;
 mod entry;
 pub mod event;

@@ -1,8 +1,13 @@
 //! The port to what moves the money. Every adapter passes the one contract in `tests/contract`.
 
-use domain::{Msat, PaymentHash, Preimage};
+use domain::{ErrorBody, Msat, PaymentHash, Preimage};
 use std::{future::Future, path::PathBuf};
-use wallet::{Fact, Found, InvoiceOrder, Made, Order, Sought, event::Observed, wire::Rail};
+use wallet::{
+    Fact, Found, InvoiceOrder, Made, Order, Sought,
+    channels::{ChannelOpening, ChannelQuote, Channels, CloseChannel, OpenChannel},
+    event::Observed,
+    wire::Rail,
+};
 
 /// What a backend can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +115,27 @@ pub trait Backend: Send + Sync + 'static {
     /// Connects to the peers that should be there and are not.
     fn keep_connected(&self) {}
 
+    /// Its channels, what closed ones still owe, and what it holds on the chain.
+    fn channels(&self) -> Result<Channels, ErrorBody> {
+        Err(no_channels())
+    }
+
+    /// What opening a channel would cost.
+    fn quote_channel(&self, _open: &OpenChannel) -> Result<ChannelQuote, ErrorBody> {
+        Err(no_channels())
+    }
+
+    /// Opens a channel, once per key: again with the same key it is the same channel, also after a
+    /// crash at any moment.
+    fn open_channel(&self, _open: &OpenChannel) -> Result<ChannelOpening, ErrorBody> {
+        Err(no_channels())
+    }
+
+    /// Closes a channel; one that is closing already is left at that.
+    fn close_channel(&self, _close: &CloseChannel) -> Result<Channels, ErrorBody> {
+        Err(no_channels())
+    }
+
     /// The SQLite databases that hold its state, for a backup.
     fn databases(&self) -> Vec<PathBuf> {
         Vec::new()
@@ -117,4 +143,8 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Ends it in order; nothing works after that.
     fn stop(&self);
+}
+
+fn no_channels() -> ErrorBody {
+    ErrorBody::refused("no_channels", "This wallet has no channels of its own. Nothing was done.")
 }

@@ -1,9 +1,12 @@
 //! The ldk-node adapter: a whole Lightning node inside this process.
 
 mod adapter;
+mod channels;
 mod convert;
 mod front;
+mod onchain;
 mod open;
+mod outgoing;
 mod peers;
 
 pub use adapter::LdkBackend;

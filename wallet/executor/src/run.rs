@@ -45,7 +45,6 @@ pub struct RunOptions {
 
 /// Serves until it is asked to end.
 pub async fn run(options: RunOptions) -> Result<(), ErrorBody> {
-    check_network(options.network)?;
     let home = Home::open(&options.home).and_then(|home| home.sub("wallet")).map_err(in_home)?;
     let _lock: HomeLock = home.lock(SERVICE).map_err(in_home)?;
     logging::start(&logging::LogOptions { file: Some(&home.join("wallet.log")), stderr: "warn" })
@@ -170,17 +169,6 @@ fn first_limits(network: Network) -> safety::SpendLimits {
         Network::Practice | Network::Regtest => safety::SpendLimits::PRACTICE,
         Network::Signet | Network::Mainnet => safety::SpendLimits::CAREFUL,
     }
-}
-
-fn check_network(network: Network) -> Result<(), ErrorBody> {
-    if network == Network::Practice {
-        return Ok(());
-    }
-    Err(ErrorBody::refused(
-        "network_not_available",
-        format!("The wallet serves the practice network only for now, not {network}."),
-    )
-    .hint("Start it with --network practice."))
 }
 
 fn in_home(error: HomeError) -> ErrorBody {

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     backend::{Backend, Capabilities},
-    backup,
+    backup, channel_calls,
     house::House,
 };
 
@@ -109,10 +109,13 @@ impl<B: Backend> Calls<B> {
                 self.house.end();
                 Ok(Value::Bool(true))
             }
-            other => Err(ErrorBody::new(
-                "unknown_method",
-                format!("The wallet has no method {other:?}; nothing was done."),
-            )),
+            other => match channel_calls::answer(&self.house, other, params).await {
+                Some(answer) => answer,
+                None => Err(ErrorBody::new(
+                    "unknown_method",
+                    format!("The wallet has no method {other:?}; nothing was done."),
+                )),
+            },
         }
     }
 
@@ -319,14 +322,14 @@ fn invoice(payment: Payment) -> Result<Invoice, ErrorBody> {
     })
 }
 
-fn read<T: DeserializeOwned>(params: Value) -> Result<T, ErrorBody> {
+pub(crate) fn read<T: DeserializeOwned>(params: Value) -> Result<T, ErrorBody> {
     serde_json::from_value(params).map_err(|error| {
         ErrorBody::new("invalid_params", format!("{error}; nothing was done."))
             .exit(ExitCode::Usage)
     })
 }
 
-fn json<T: Serialize>(value: &T) -> Result<Value, ErrorBody> {
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<Value, ErrorBody> {
     serde_json::to_value(value).map_err(|error| ErrorBody::new("internal", error.to_string()))
 }
 

@@ -220,7 +220,7 @@ impl ElectrumX {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "PILOTHOUSE_TEST_ELECTRUMX names `electrumx_server` of the PyPI package e-x 2.0.0"]
+#[ignore = "PILOTHOUSE_TEST_ELECTRUMX names `electrumx_server` of the PyPI package e-x 1.20.0"]
 async fn electrum_serves_a_regtest_wallet() {
     let program = std::env::var("PILOTHOUSE_TEST_ELECTRUMX").unwrap();
     let (dir, rig) = rig().await;

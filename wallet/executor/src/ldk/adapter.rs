@@ -1,6 +1,6 @@
 //! [`Backend`] on ldk-node.
 
-use domain::{Msat, PaymentHash, Preimage};
+use domain::{ErrorBody, Msat, PaymentHash, Preimage};
 use ldk_durable::{FILE_NAME, Gate, Relay};
 use ldk_node::{
     ChannelDetails, Node, NodeError,
@@ -13,12 +13,16 @@ use ldk_node::{
 };
 use std::{
     path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 use tokio::runtime::Handle;
 use wallet::{
     Fact, Found, InvoiceOrder, Made, Order, Sought,
+    channels::{ChannelOpening, ChannelQuote, Channels, CloseChannel, OpenChannel},
     event::Observed,
     wire::{NodeState, Rail},
 };
@@ -28,19 +32,23 @@ use crate::backend::{Backend, BackendError, Capabilities, SendAnswer};
 
 /// How long the end waits for the last write.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
-/// The node asks the chain source every two seconds; silence this long means that it is gone.
-const CHAIN_SILENT_SECS: u64 = 30;
+/// A transaction that the chain source does not show is sent again this often.
+const AGAIN_EVERY: Duration = Duration::from_secs(30);
+/// How soon the chain's news are looked for again.
+const NEWS_EVERY: Duration = Duration::from_secs(1);
 
 /// A running node.
 pub struct LdkBackend {
-    node: Node,
+    pub(super) node: Node,
     gate: Gate,
-    peers: Peers,
+    pub(super) peers: Peers,
     /// Where peers call.
     door: Relay,
     _to_chain: Relay,
-    runtime: Handle,
+    pub(super) runtime: Handle,
     stopped: AtomicBool,
+    /// What left for the chain is looked after this often.
+    looked: Mutex<Option<Instant>>,
 }
 
 impl LdkBackend {
@@ -53,7 +61,8 @@ impl LdkBackend {
         runtime: Handle,
     ) -> Self {
         let stopped = AtomicBool::new(false);
-        Self { node, gate, peers, door, _to_chain: to_chain, runtime, stopped }
+        let looked = Mutex::default();
+        Self { node, gate, peers, door, _to_chain: to_chain, runtime, stopped, looked }
     }
 
     /// The node itself, for what only a test or a channel opening needs.
@@ -73,7 +82,19 @@ impl LdkBackend {
             .fold(Msat::ZERO, Msat::saturating_add)
     }
 
-    fn state(&self, channels: &[ChannelDetails]) -> (NodeState, Option<&'static str>) {
+    fn state(&self, channels: &[ChannelDetails]) -> (NodeState, Option<String>) {
+        let (state, why) = self.state_of(channels);
+        let trouble = self.peers.front().trouble();
+        let why = why.map(|why| match trouble {
+            Some(trouble) if state != NodeState::Ready => {
+                format!("{why} The chain source: {trouble}.")
+            }
+            _ => why.to_owned(),
+        });
+        (state, why)
+    }
+
+    fn state_of(&self, channels: &[ChannelDetails]) -> (NodeState, Option<&'static str>) {
         let status = self.node.status();
         if !status.is_running {
             return (NodeState::Degraded, Some("The Lightning node does not run."));
@@ -81,7 +102,8 @@ impl LdkBackend {
         let Some(synced) = status.latest_lightning_wallet_sync_timestamp else {
             return (NodeState::Syncing, Some("Catching up with the chain."));
         };
-        if host::clock::now().as_secs() > synced + CHAIN_SILENT_SECS {
+        let silent_after = self.peers.front().silent_after().as_secs();
+        if host::clock::now().as_secs() > synced + silent_after {
             return (NodeState::Degraded, Some("The chain source does not answer."));
         }
         if channels.iter().any(|channel| channel.is_usable) {
@@ -112,7 +134,7 @@ impl Backend for LdkBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        const RAILS: &[Rail] = &[Rail::Bolt11];
+        const RAILS: &[Rail] = &[Rail::Bolt11, Rail::Onchain];
         Capabilities { chosen_hash: true, receives: RAILS, pays: RAILS }
     }
 
@@ -134,7 +156,7 @@ impl Backend for LdkBackend {
             .fold(Msat::ZERO, Msat::saturating_add);
         Observed {
             state,
-            detail: detail.map(str::to_owned),
+            detail,
             inbound_msat: inbound,
             onchain_msat: convert::sat(self.node.list_balances().total_onchain_balance_sats),
             spendable_msat: None,
@@ -161,8 +183,10 @@ impl Backend for LdkBackend {
         order: &InvoiceOrder,
         payment_hash: PaymentHash,
     ) -> Result<Made, BackendError> {
-        if order.rail != Rail::Bolt11 {
-            return Err(BackendError::Refused("it makes no such thing".into()));
+        match order.rail {
+            Rail::Bolt11 => {}
+            Rail::Onchain => return self.new_address(order),
+            _ => return Err(BackendError::Refused("it makes no such thing".into())),
         }
         let description = Description::new(order.memo.clone())
             .map_err(|error| BackendError::Refused(error.to_string()))?;
@@ -189,8 +213,10 @@ impl Backend for LdkBackend {
     }
 
     fn send(&self, order: &Order) -> SendAnswer {
-        if order.rail != Rail::Bolt11 {
-            return SendAnswer::Refused("This wallet cannot pay that way yet.".into());
+        match order.rail {
+            Rail::Bolt11 => {}
+            Rail::Onchain => return self.send_onchain(order),
+            _ => return SendAnswer::Refused("This wallet cannot pay that way yet.".into()),
         }
         let invoice: Bolt11Invoice = match order.request.parse() {
             Ok(invoice) => invoice,
@@ -226,6 +252,9 @@ impl Backend for LdkBackend {
     }
 
     fn look_up(&self, sought: &Sought) -> Result<Found, BackendError> {
+        if sought.rail == Rail::Onchain {
+            return Ok(self.look_up_onchain(sought));
+        }
         let Some(payment_hash) = sought.payment_hash else { return Ok(Found::Nothing) };
         Ok(self.record(&payment_hash))
     }
@@ -254,7 +283,13 @@ impl Backend for LdkBackend {
 
     async fn next_fact(&self) -> Fact {
         loop {
-            let event = self.node.next_event_async().await;
+            if let Some(fact) = self.onchain_news() {
+                return fact;
+            }
+            let event = tokio::select! {
+                event = self.node.next_event_async() => event,
+                () = tokio::time::sleep(NEWS_EVERY) => continue,
+            };
             if let Some(fact) = self.next_event_fact(event.clone()) {
                 return fact;
             }
@@ -267,6 +302,11 @@ impl Backend for LdkBackend {
     }
 
     fn acknowledge(&self) -> Result<(), BackendError> {
+        match self.peers.outgoing().acknowledge() {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => return Err(BackendError::NotNow(error.to_string())),
+        }
         self.node.event_handled().map_err(not_now)
     }
 
@@ -280,6 +320,33 @@ impl Backend for LdkBackend {
 
     fn keep_connected(&self) {
         self.peers.connect(&self.node);
+        let due = {
+            let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+            let due = looked.is_none_or(|at| at.elapsed() >= AGAIN_EVERY);
+            if due {
+                *looked = Some(Instant::now());
+            }
+            due
+        };
+        if due {
+            self.send_again();
+        }
+    }
+
+    fn channels(&self) -> Result<Channels, ErrorBody> {
+        Ok(self.all_channels())
+    }
+
+    fn quote_channel(&self, open: &OpenChannel) -> Result<ChannelQuote, ErrorBody> {
+        self.quote_opening(open)
+    }
+
+    fn open_channel(&self, open: &OpenChannel) -> Result<ChannelOpening, ErrorBody> {
+        self.open_once(open)
+    }
+
+    fn close_channel(&self, close: &CloseChannel) -> Result<Channels, ErrorBody> {
+        self.close(close)
     }
 
     fn databases(&self) -> Vec<PathBuf> {

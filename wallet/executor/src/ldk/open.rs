@@ -21,8 +21,10 @@ use wallet::chain::ChainFile;
 
 use super::{
     adapter::LdkBackend,
+    channels::Openings,
     convert,
     front::{Front, SourceError},
+    outgoing::Outgoing,
     peers::{Peer, Peers},
 };
 use crate::chain_file::{self, ChainFileError};
@@ -30,7 +32,7 @@ use crate::chain_file::{self, ChainFileError};
 const LISTEN_FILE: &str = "listen";
 /// Kept on the chain for each channel whose peer is not trusted to pay for its closing: enough for
 /// the anchor's and the HTLCs' transactions while fees are not extreme.
-const ANCHOR_RESERVE_SAT: u64 = 25_000;
+pub const ANCHOR_RESERVE_SAT: u64 = 25_000;
 
 /// What a node is opened with.
 #[derive(Debug)]
@@ -84,7 +86,10 @@ impl LdkBackend {
             DurableStore::open(&options.dir).map_err(|error| folder(io::Error::other(error)))?;
         let to_chain = Relay::start(front.address().to_string(), Held::Caller, gate.clone());
         let to_chain = options.runtime.block_on(to_chain).map_err(folder)?;
-        let peers = Peers::new(options, gate.clone(), front);
+        let store = Arc::new(store);
+        let outgoing = Outgoing::open(Arc::clone(&store), gate.clone()).map_err(folder)?;
+        let openings = Openings::new(Arc::clone(&store));
+        let peers = Peers::new(options, gate.clone(), front, outgoing, openings);
         let inside = free_port().map_err(folder)?;
         let node = build(options, &chain, mnemonic, store, &peers, to_chain.address(), inside)?;
         gate.built();
@@ -108,7 +113,7 @@ fn build(
     options: &Options,
     chain: &ChainFile,
     mnemonic: &Mnemonic,
-    store: DurableStore,
+    store: Arc<DurableStore>,
     peers: &Peers,
     to_chain: SocketAddr,
     inside: u16,
@@ -146,7 +151,7 @@ fn build(
         )
         .set_listening_addresses(vec![listening])
         .map_err(OpenError::Build)?;
-    builder.build_with_store(Arc::new(store)).map_err(OpenError::Build)
+    builder.build_with_store(store).map_err(OpenError::Build)
 }
 
 fn free_port() -> io::Result<u16> {

@@ -16,6 +16,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use ldk_node::bitcoin::BlockHash;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{io::AsyncReadExt, net::TcpListener, sync::Semaphore, task::JoinSet, time::timeout};
@@ -23,7 +24,7 @@ use wallet::chain::{Login, Source};
 use zeroize::Zeroizing;
 
 use super::{
-    PASS_HEADER, PASS_USER, Trouble,
+    PASS_HEADER, PASS_USER, Trouble, Watch,
     reach::{CONNECT_WITHIN, Reach},
 };
 
@@ -104,7 +105,7 @@ impl Out {
             return Err(format!("it answered with {}", answer.status));
         }
         let text = match source {
-            Source::Bitcoind { .. } => serde_json::from_slice::<serde_json::Value>(&answer.body)
+            Source::Bitcoind { .. } => serde_json::from_slice::<Value>(&answer.body)
                 .ok()
                 .and_then(|answer| answer["result"].as_str().map(str::to_owned)),
             _ => std::str::from_utf8(&answer.body).ok().map(str::to_owned),
@@ -228,6 +229,9 @@ fn digest(bytes: &[u8]) -> [u8; 32] {
 pub struct Door {
     pub out: Out,
     pub pass: Pass,
+    pub watch: Watch,
+    /// bitcoind's RPC, and not Esplora.
+    pub is_rpc: bool,
 }
 
 pub async fn serve(listener: TcpListener, door: Arc<Door>) {
@@ -274,8 +278,15 @@ impl Door {
         let Ok(body) = Limited::new(body, MAX_REQUEST_BYTES).collect().await else {
             return plain(StatusCode::PAYLOAD_TOO_LARGE, "the request is too large");
         };
+        let body = body.to_bytes();
+        if let Some(hex) = self.broadcast_in(&parts.method, &path, &body)
+            && let Err(why) = self.watch.leaving(&hex).await
+        {
+            tracing::warn!(why, "a transaction was held back");
+            return plain(StatusCode::BAD_REQUEST, why);
+        }
         let headers = kept(&parts.headers, [header::CONTENT_TYPE, header::ACCEPT]);
-        match self.out.ask(parts.method, &path, headers, body.to_bytes()).await {
+        match self.out.ask(parts.method, &path, headers, body).await {
             Ok(answer) => {
                 let mut response = Response::new(Full::new(answer.body));
                 *response.status_mut() = answer.status;
@@ -287,6 +298,70 @@ impl Door {
             Err(error) => plain(StatusCode::BAD_GATEWAY, error.to_string()),
         }
     }
+}
+
+impl Door {
+    /// The transaction that a request would send, in hex. What looks like a broadcast and is not
+    /// understood is one that makes no sense, and is held back.
+    fn broadcast_in(&self, method: &Method, path: &str, body: &[u8]) -> Option<String> {
+        if *method != Method::POST {
+            return None;
+        }
+        if !self.is_rpc {
+            let hex = || String::from_utf8_lossy(body).into_owned();
+            return path.contains("/tx").then(hex);
+        }
+        let calls: Value = serde_json::from_slice(body).ok()?;
+        let method = calls["method"].as_str().unwrap_or("a batch");
+        match method {
+            "sendrawtransaction" => {
+                Some(calls["params"][0].as_str().unwrap_or_default().to_owned())
+            }
+            // The node sends neither; nothing must leave by them unseen.
+            "submitpackage" | "a batch" => Some(String::new()),
+            _ => None,
+        }
+    }
+
+    /// Sends a transaction.
+    pub async fn send(&self, hex: String) -> Result<(), String> {
+        self.watch.leaving(&hex).await?;
+        let answer = if self.is_rpc {
+            self.rpc("sendrawtransaction", json!([hex])).await?
+        } else {
+            self.out
+                .ask(Method::POST, "/tx", HeaderMap::new(), Bytes::from(hex))
+                .await
+                .map_err(|error| error.to_string())?
+        };
+        match answer.status.is_success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&answer.body).chars().take(200).collect()),
+        }
+    }
+
+    async fn rpc(&self, method: &str, params: Value) -> Result<Answer, String> {
+        let call = json!({ "jsonrpc": "1.0", "id": "0", "method": method, "params": params });
+        let asked = self.out.ask(Method::POST, "/", HeaderMap::new(), call.to_string().into());
+        asked.await.map_err(|error| error.to_string())
+    }
+
+    /// The server's estimate, where it has one.
+    pub async fn fee_sat_per_vb(&self, blocks: u32) -> Result<Option<f64>, String> {
+        if self.is_rpc {
+            let answer = self.rpc("estimatesmartfee", json!([blocks])).await?;
+            let answer: Value = read(&answer)?;
+            // In bitcoin for a thousand bytes.
+            return Ok(answer["result"]["feerate"].as_f64().map(|rate| rate * 100_000.0));
+        }
+        let asked = self.out.ask(Method::GET, "/fee-estimates", HeaderMap::new(), Bytes::new());
+        let answer: Value = read(&asked.await.map_err(|error| error.to_string())?)?;
+        Ok(answer[blocks.to_string()].as_f64())
+    }
+}
+
+fn read(answer: &Answer) -> Result<Value, String> {
+    serde_json::from_slice(&answer.body).map_err(|_| "its answer makes no sense".to_owned())
 }
 
 fn kept<const N: usize>(headers: &HeaderMap, names: [header::HeaderName; N]) -> HeaderMap {

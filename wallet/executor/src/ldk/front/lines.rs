@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use super::{
-    Trouble,
+    Trouble, Watch,
     reach::{Reach, Stream},
 };
 
@@ -36,6 +36,8 @@ const CHUNK_BYTES: usize = 32 * 1024;
 /// What we say we are, and the protocols that the node's client speaks.
 const CLIENT: &str = "pilothouse";
 const PROTOCOLS: [&str; 2] = ["1.4", "1.4.3"];
+const BROADCAST: &str = "blockchain.transaction.broadcast";
+const BROADCAST_PACKAGE: &str = "blockchain.transaction.broadcast_package";
 
 /// What the front needs to serve.
 pub struct Lines {
@@ -43,6 +45,7 @@ pub struct Lines {
     /// The first block of our network.
     pub first: BlockHash,
     pub trouble: Trouble,
+    pub watch: Watch,
 }
 
 /// A server that was greeted.
@@ -78,7 +81,7 @@ async fn ask(server: &mut Greeted, call: &Value) -> io::Result<Value> {
         server.write_all(format!("{call}\n").as_bytes()).await?;
         server.flush().await?;
         loop {
-            let line = read_line(server).await?;
+            let line = read_line(server, MAX_HANDSHAKE_BYTES).await?;
             let answer: Value = serde_json::from_slice(&line)
                 .map_err(|_| io::Error::other("what answers there is not an Electrum server"))?;
             // A server may tell news in between.
@@ -90,9 +93,9 @@ async fn ask(server: &mut Greeted, call: &Value) -> io::Result<Value> {
     timeout(ANSWER_WITHIN, asked).await.map_err(|_| silent())?
 }
 
-async fn read_line(from: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Vec<u8>> {
+async fn read_line(from: &mut (impl AsyncBufRead + Unpin), most: usize) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
-    let mut from = from.take(MAX_HANDSHAKE_BYTES as u64);
+    let mut from = from.take(most as u64);
     from.read_until(b'\n', &mut line).await?;
     if line.last() != Some(&b'\n') {
         return Err(io::Error::other("it closed the connection, or its line has no end"));
@@ -142,10 +145,61 @@ impl Lines {
         let (from_server, to_server) = tokio::io::split(server);
         tokio::select! {
             // The node left, or the server would not take more: no news about the server.
-            _ = pass_on(from_node, to_server, &waiting) => Ok(()),
+            _ = self.pass_on(from_node, to_server, &waiting) => Ok(()),
             ended = self.pass_back(from_server, to_node, &waiting) => ended,
             () = waiting.too_long() => Err(silent()),
         }
+    }
+
+    /// Line by line, as each may be a transaction that must be seen before it leaves.
+    async fn pass_on(
+        &self,
+        from: impl AsyncRead + Unpin,
+        mut to: impl AsyncWrite + Unpin,
+        waiting: &Waiting,
+    ) -> io::Result<()> {
+        let mut from = BufReader::new(from);
+        loop {
+            let line = read_line(&mut from, MAX_LINE_BYTES).await?;
+            let call: Value = serde_json::from_slice(&line)?;
+            match call["method"].as_str() {
+                Some(BROADCAST) => {
+                    let hex = call["params"][0].as_str().unwrap_or_default();
+                    self.watch.leaving(hex).await.map_err(io::Error::other)?;
+                }
+                Some(method) if method != BROADCAST_PACKAGE => {}
+                _ => return Err(io::Error::other("the node asks for what it never does")),
+            }
+            waiting.asked();
+            to.write_all(&line).await?;
+            to.flush().await?;
+        }
+    }
+
+    /// Sends a transaction.
+    pub async fn send(&self, hex: String) -> Result<(), String> {
+        self.watch.leaving(&hex).await?;
+        let answer = self.ask_anew(BROADCAST, json!([hex])).await?;
+        match answer["error"]["message"].as_str() {
+            None => Ok(()),
+            Some(why) => Err(why.chars().take(200).collect()),
+        }
+    }
+
+    /// The server's estimate, where it has one.
+    pub async fn fee_sat_per_vb(&self, blocks: u32) -> Result<Option<f64>, String> {
+        let answer = self.ask_anew("blockchain.estimatefee", json!([blocks])).await?;
+        // In bitcoin for a thousand bytes, and negative for none.
+        Ok(answer["result"].as_f64().filter(|rate| *rate > 0.0).map(|rate| rate * 100_000.0))
+    }
+
+    async fn ask_anew(&self, method: &str, params: Value) -> Result<Value, String> {
+        let (mut server, found) = greet(&self.reach).await.map_err(|error| error.to_string())?;
+        if found != self.first {
+            return Err("it is of another network now".into());
+        }
+        let call = json!({ "jsonrpc": "2.0", "id": 2, "method": method, "params": params });
+        ask(&mut server, &call).await.map_err(|error| error.to_string())
     }
 
     async fn pass_back(
@@ -178,23 +232,6 @@ impl Lines {
                 return Ok(());
             }
         }
-    }
-}
-
-async fn pass_on(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    waiting: &Waiting,
-) -> io::Result<()> {
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        let count = from.read(&mut chunk).await?;
-        if count == 0 {
-            return Ok(());
-        }
-        waiting.asked();
-        to.write_all(&chunk[..count]).await?;
-        to.flush().await?;
     }
 }
 

@@ -15,14 +15,25 @@ mod tests;
 use domain::Network;
 use ldk_node::{
     Builder,
-    bitcoin::{BlockHash, constants::genesis_block, hex::DisplayHex},
+    bitcoin::{
+        BlockHash, FeeRate, Transaction,
+        consensus::encode::{deserialize_hex, serialize_hex},
+        constants::genesis_block,
+        hex::DisplayHex,
+    },
     config::{BackgroundSyncConfig, ElectrumSyncConfig, EsploraSyncConfig},
 };
-use std::{collections::HashMap, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt, io,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio::{sync::watch, task::JoinHandle};
 use wallet::chain::{ChainFault, Source};
 
-use super::convert;
+use super::{convert, outgoing::Outgoing};
 use reach::Reach;
 
 /// The header by which the node shows that it may use the front.
@@ -31,6 +42,8 @@ const PASS_HEADER: &str = "x-front-pass";
 const PASS_USER: &str = "node";
 /// bitcoind is asked every two seconds; silence this long means that it is gone.
 const BITCOIND_SILENT: Duration = Duration::from_secs(30);
+
+const MOST_SAT_PER_VB: f64 = 2_000.0;
 
 /// A chain source that cannot be used now.
 #[derive(Debug, thiserror::Error)]
@@ -76,14 +89,40 @@ impl Trouble {
     }
 }
 
+/// Sees each transaction before it leaves.
+#[derive(Clone, Default)]
+struct Watch(Arc<OnceLock<Arc<Outgoing>>>);
+
+impl Watch {
+    /// # Errors
+    /// If the transaction must not leave, and why.
+    async fn leaving(&self, hex: &str) -> Result<(), String> {
+        let Some(outgoing) = self.0.get() else {
+            return Err("the node does not run yet".into());
+        };
+        match deserialize_hex::<Transaction>(hex.trim()) {
+            Ok(tx) => outgoing.leaving(&tx).await,
+            Err(_) => Err("this is not a transaction".into()),
+        }
+    }
+}
+
 /// The running front; it ends when it is dropped.
 pub struct Front {
     kind: Kind,
+    watch: Watch,
+    way: Way,
     address: SocketAddr,
     pass: String,
     network: Network,
     trouble: Trouble,
     serving: JoinHandle<()>,
+}
+
+/// How the front itself asks the server.
+enum Way {
+    Http(Arc<http::Door>),
+    Lines(Arc<lines::Lines>),
 }
 
 #[derive(Clone, Copy)]
@@ -124,10 +163,13 @@ impl Front {
         };
         let listener = reach::listen().await.map_err(SourceError::Front)?;
         let address = listener.local_addr().map_err(SourceError::Front)?;
-        let (found, serving) = match (kind, found) {
+        let watch = Watch::default();
+        let (found, way, serving) = match (kind, found) {
             (Kind::Electrum, Some(found)) => {
-                let lines = lines::Lines { reach, first, trouble: trouble.clone() };
-                (found, tokio::spawn(lines::serve(listener, Arc::new(lines))))
+                let (trouble, watch) = (trouble.clone(), watch.clone());
+                let lines = Arc::new(lines::Lines { reach, first, trouble, watch });
+                let serving = tokio::spawn(lines::serve(listener, Arc::clone(&lines)));
+                (found, Way::Lines(lines), serving)
             }
             _ => {
                 let login = match source {
@@ -136,15 +178,55 @@ impl Front {
                 };
                 let out = http::Out::new(&reach, login, trouble.clone());
                 let found = out.genesis(source).await.map_err(not_reachable)?;
-                let door = http::Door { out, pass: http::Pass::new(&pass) };
-                (found, tokio::spawn(http::serve(listener, Arc::new(door))))
+                let (pass, watch) = (http::Pass::new(&pass), watch.clone());
+                let is_rpc = matches!(kind, Kind::Bitcoind);
+                let door = Arc::new(http::Door { out, pass, watch, is_rpc });
+                let serving = tokio::spawn(http::serve(listener, Arc::clone(&door)));
+                (found, Way::Http(door), serving)
             }
         };
-        let front = Self { kind, address, pass, network, trouble, serving };
+        let front = Self { kind, watch, way, address, pass, network, trouble, serving };
         if found != first {
             return Err(SourceError::OtherNetwork { server: name, asked: network, found });
         }
         Ok(front)
+    }
+
+    /// From now on `outgoing` sees what leaves; before, no transaction does.
+    pub fn shown_to(&self, outgoing: Arc<Outgoing>) {
+        let _set_once = self.watch.0.set(outgoing);
+    }
+
+    /// Sends a transaction again that has left before.
+    pub async fn send_again(&self, tx: &Transaction) -> Result<(), String> {
+        let hex = serialize_hex(tx);
+        match &self.way {
+            Way::Http(door) => door.send(hex).await,
+            Way::Lines(lines) => lines.send(hex).await,
+        }
+    }
+
+    /// What a transaction costs that should be in a block soon. Never below the least that is
+    /// relayed, nor above what no one would pay.
+    pub async fn fee_rate(&self) -> Result<FeeRate, String> {
+        const BLOCKS: u32 = 3;
+        let sat_per_vb = match &self.way {
+            Way::Http(door) => door.fee_sat_per_vb(BLOCKS).await?,
+            Way::Lines(lines) => lines.fee_sat_per_vb(BLOCKS).await?,
+        };
+        let sat_per_vb = match (sat_per_vb, self.network) {
+            (Some(rate), _) => rate,
+            (None, Network::Mainnet) => {
+                return Err("the chain source has no estimate of fees".into());
+            }
+            (None, _) => 1.0,
+        };
+        if !sat_per_vb.is_finite() {
+            return Err("the chain source's estimate of fees makes no sense".into());
+        }
+        // In range, so nothing is cut.
+        let sat_per_kwu = (sat_per_vb.clamp(1.0, MOST_SAT_PER_VB) * 250.0).ceil() as u64;
+        Ok(FeeRate::from_sat_per_kwu(sat_per_kwu))
     }
 
     /// Where it listens.
