@@ -203,7 +203,8 @@ impl Inner {
         let ours = Filter::new().author(self.service).pubkey(self.keys.public_key()).since(since);
         vec![
             Filter::new().author(self.service).kind(Kind::WalletConnectInfo),
-            ours.clone().kind(Kind::WalletConnectResponse),
+            // Not all services address their answers (`p`); they name the request (`e`).
+            Filter::new().author(self.service).kind(Kind::WalletConnectResponse).since(since),
             ours.kinds([Cipher::Nip44.notification_kind(), Cipher::Nip04.notification_kind()]),
         ]
     }
@@ -229,11 +230,11 @@ impl Inner {
             self.take_info(event);
             return None;
         }
-        if !seal::is_for(event, &self.keys.public_key()) {
-            return None;
-        }
         if event.kind == Kind::WalletConnectResponse {
             self.take_response(event);
+            return None;
+        }
+        if !seal::is_for(event, &self.keys.public_key()) {
             return None;
         }
         let cipher = self.known.borrow().as_ref()?.cipher;
