@@ -7,10 +7,15 @@ mod common;
 
 use common::contract::{self, Rig, call};
 use domain::{IdempotencyKey, Msat, Network, Timestamp};
+use host::{Core, CoreOptions};
 use pilothouse_wallet::{
+    attach::attach,
     backend::{Backend, BackendError, SendAnswer},
+    house::{House, Tide},
+    secret::InvoiceSecret,
     spark::{OpenError, Options, Secrets, SparkBackend},
 };
+use safety::SpendLimits;
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
@@ -18,11 +23,16 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{runtime::Handle, task::JoinHandle};
+use store::{OpenOptions, Store};
+use tokio::{
+    runtime::Handle,
+    task::{JoinHandle, JoinSet},
+};
 use wallet::{
-    Fact, Found, Order, Sought, Which,
+    Fact, Found, Input, Order, Reply, Sought, Wallet, Which,
     bolt11::Bolt11,
-    wire::{Direction, NodeState, Rail},
+    io::ADAPTER,
+    wire::{AccountId, Direction, NodeState, Pay, Payment, PaymentState, Rail, Receive},
 };
 use zeroize::Zeroizing;
 
@@ -110,6 +120,14 @@ impl SparkRig {
     /// One command to the operators.
     fn world(&self, args: &[&str]) -> String {
         world(&self.python, &self.operators(), args)
+    }
+
+    /// Ends the process as a crash does; it is started again by itself.
+    fn kill(&self) {
+        let rendezvous = std::fs::read(self.folder().join("spark.json")).unwrap();
+        let rendezvous: serde_json::Value = serde_json::from_slice(&rendezvous).unwrap();
+        let killed = Command::new("kill").args(["-9", &rendezvous["pid"].to_string()]).status();
+        assert!(killed.unwrap().success());
     }
 
     async fn end(mut self) {
@@ -209,10 +227,7 @@ async fn a_process_that_is_killed_while_it_sends_pays_once() {
     while rig.world(&["sent", &node_id]) != "1" {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let rendezvous = std::fs::read(rig.folder().join("spark.json")).unwrap();
-    let rendezvous: serde_json::Value = serde_json::from_slice(&rendezvous).unwrap();
-    let killed = Command::new("kill").args(["-9", &rendezvous["pid"].to_string()]).status();
-    assert!(killed.unwrap().success());
+    rig.kill();
     let answer = sending.await.unwrap();
     assert!(matches!(answer, SendAnswer::Unclear(_)), "{answer:?}");
     rig.until_settled(&order).await;
@@ -279,4 +294,119 @@ async fn the_published_package_opens_a_wallet_offline_and_claims_no_balance() {
     let nowhere = Options::installed(Network::Regtest, none.path().to_owned(), Handle::current());
     let missing = open(nowhere).await;
     assert!(matches!(missing, Err(OpenError::NoEnvironment(_))));
+}
+
+/// The machine, its log and its pumps on a Spark wallet.
+struct Executor {
+    house: Arc<House<SparkBackend>>,
+    _pumps: JoinSet<()>,
+    _dir: tempfile::TempDir,
+}
+
+impl Executor {
+    async fn start(backend: Arc<SparkBackend>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let options = OpenOptions { body_key: [5; 32] };
+        let core = CoreOptions {
+            store: Store::open(&dir.path().join("wallet.db"), options).unwrap(),
+            snapshot_schema: "test",
+            view: Box::new(|wallet: &Wallet, _, _| Tide { cursor: wallet.cursor() }),
+            project: |_, _| Vec::new(),
+            signer: None,
+        };
+        let core = Core::spawn(core, &[ADAPTER]).unwrap();
+        let secret = InvoiceSecret::new(Zeroizing::new([9; 32]));
+        let house = Arc::new(House::new(core, secret));
+        let limits = SpendLimits::PRACTICE;
+        let pumps = attach(&house, backend, Network::Regtest, limits).await.unwrap();
+        Self { house, _pumps: pumps, _dir: dir }
+    }
+
+    async fn payment(&self, key: &str) -> Payment {
+        let key = IdempotencyKey::new(key).unwrap();
+        match self.house.ask(Input::Payment { key }).await.unwrap() {
+            Reply::Payment(payment) => *payment,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn until(&self, key: &str, holds: impl Fn(&Payment) -> bool) -> Payment {
+        for _ in 0..600 {
+            let payment = self.payment(key).await;
+            if holds(&payment) {
+                return payment;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("{:?}", self.payment(key).await);
+    }
+
+    async fn settled(&self, key: &str) -> Payment {
+        self.until(key, |payment| payment.state == PaymentState::Settled).await
+    }
+
+    async fn pay(&self, key: &str, request: &str, sats: u32) {
+        let pay = Pay {
+            key: IdempotencyKey::new(key).unwrap(),
+            account: AccountId::operator(),
+            request: request.to_owned(),
+            amount_msat: Msat::from_sat(sats),
+            max_fee_msat: Msat::from_sat(1_000),
+            lnurl: None,
+        };
+        self.house.ask(Input::Pay(pay)).await.unwrap();
+    }
+
+    async fn holds(&self, sats: u32) {
+        let mut held = None;
+        for _ in 0..600 {
+            let Ok(Reply::Summary(summary)) = self.house.ask(Input::Summary).await else {
+                panic!("no summary")
+            };
+            held = summary.balance;
+            if held.is_some_and(|held| held.spendable_msat == Msat::from_sat(sats)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("holds {held:?} and not {sats} sats");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_whole_executor_runs_on_spark() {
+    let Some(python) = python() else { return };
+    let rig = SparkRig::start(python).await;
+    let executor = Executor::start(rig.backend()).await;
+    executor.holds(100_000).await;
+    let key = IdempotencyKey::new("in").unwrap();
+    let receive = Receive::invoice(key, Msat::from_sat(5_000), "tea".into(), 600);
+    executor.house.ask(Input::Receive(receive)).await.unwrap();
+    let made = executor.until("in", |payment| payment.request.is_some()).await;
+    rig.outside_pays(made.request.unwrap()).await.unwrap().unwrap();
+    let got = executor.settled("in").await;
+    assert_eq!(got.preimage.map(|preimage| preimage.payment_hash()), got.payment_hash);
+    executor.holds(105_000).await;
+    let invoice = rig.outside_invoice(Msat::from_sat(2_000)).await;
+    executor.pay("out", &invoice, 2_000).await;
+    let paid = executor.settled("out").await;
+    assert_eq!(paid.fee_msat, Some(Msat::from_sat(11)));
+    assert_eq!(paid.preimage.map(|preimage| preimage.payment_hash()), paid.payment_hash);
+    executor.pay("chain", "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080", 5_000).await;
+    let sent = executor.settled("chain").await;
+    assert_eq!((sent.rail, sent.fee_msat), (Rail::Onchain, Some(Msat::from_sat(1_000))));
+    executor.holds(105_000 - 2_011 - 6_000).await;
+    rig.world(&["mood", "hang"]);
+    let invoice = rig.outside_invoice(Msat::from_sat(3_000)).await;
+    executor.pay("lost", &invoice, 3_000).await;
+    let node_id = rig.backend().node_id();
+    while rig.world(&["sent", &node_id]) != "3" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    rig.kill();
+    executor.settled("lost").await;
+    assert_eq!(rig.world(&["sent", &node_id]), "3");
+    executor.holds(105_000 - 2_011 - 6_000 - 3_016).await;
+    drop(executor);
+    rig.end().await;
 }
