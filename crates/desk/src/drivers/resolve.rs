@@ -104,6 +104,10 @@ pub async fn order(
     let (quote, resolved) = quoted(desk, &client, &wish).await?;
     let quote: wire::Quote = serde_json::from_value(quote)
         .map_err(|error| ErrorBody::new("internal", format!("The wallet's quote: {error}")))?;
+    // The executor would say no: nothing is begun. It decides again what is begun.
+    if let Some(error) = quote.refused {
+        return Err(error);
+    }
     let Resolved { lnurl, success_action, .. } = resolved;
     let amount_msat = quote.amount_msat;
     let pay = wire::Pay { key, account, request: quote.request, amount_msat, max_fee_msat, lnurl };
