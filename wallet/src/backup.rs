@@ -125,6 +125,30 @@ pub struct BackupStatus {
     pub recovery: Option<RestoreReport>,
 }
 
+/// `check_words {words}`: shows that the words are written down.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct CheckWords {
+    /// Some of them, each with its place from 1.
+    pub words: Vec<(u32, String)>,
+}
+
+impl CheckWords {
+    /// Fewer could be guessed, or remembered without a note.
+    pub const AT_LEAST: usize = 3;
+
+    pub fn holds(&self, words: &[&str]) -> bool {
+        let places: std::collections::BTreeSet<u32> =
+            self.words.iter().map(|(at, _)| *at).collect();
+        let right = |(at, word): &(u32, String)| {
+            let index = (*at as usize).checked_sub(1);
+            index
+                .and_then(|index| words.get(index))
+                .is_some_and(|right| word.trim().eq_ignore_ascii_case(right))
+        };
+        places.len() >= Self::AT_LEAST && self.words.iter().all(right)
+    }
+}
+
 /// A channel as a backup has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackedChannel {
@@ -303,6 +327,24 @@ mod tests {
         status.rehearsed = Some(Rehearsed { at: now, seq: 1, passed: false });
         status.offline = OfflineRisk::of(1_000_000, true);
         assert_eq!(status.nags(true, now), [Nag::OfflineTooLong, Nag::RehearseAgain]);
+    }
+
+    #[test]
+    fn words_are_shown_by_three_of_them_at_their_places() {
+        let words = ["leader", "monkey", "parrot", "ring"];
+        let check = |words: &[(u32, &str)]| CheckWords {
+            words: words.iter().map(|(at, word)| (*at, (*word).to_owned())).collect(),
+        };
+        assert!(check(&[(1, "leader"), (3, " Parrot"), (4, "ring")]).holds(&words));
+        for wrong in [
+            &[(1, "leader"), (3, "parrot")][..],
+            &[(1, "leader"), (1, "leader"), (1, "leader")],
+            &[(1, "leader"), (2, "parrot"), (4, "ring")],
+            &[(0, "leader"), (3, "parrot"), (4, "ring"), (1, "leader")],
+            &[(1, "leader"), (3, "parrot"), (9, "ring")],
+        ] {
+            assert!(!check(wrong).holds(&words), "{wrong:?}");
+        }
     }
 
     #[test]

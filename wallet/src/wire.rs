@@ -414,6 +414,10 @@ pub mod method {
     pub const HISTORY: &str = "history";
     pub const EVENTS: &str = "events";
     pub const BACKUP: &str = "backup";
+    pub const BACKUP_SET: &str = "backup_set";
+    pub const BACKUP_STATUS: &str = "backup_status";
+    pub const REHEARSE: &str = "rehearse";
+    pub const CHECK_WORDS: &str = "check_words";
     pub const SHOW_SEED: &str = "show_seed";
     pub const SHUTDOWN: &str = "shutdown";
     pub const APPROVE: &str = "approve";

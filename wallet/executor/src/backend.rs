@@ -9,6 +9,8 @@ use wallet::{
     wire::Rail,
 };
 
+use crate::backup::keeper::Live;
+
 /// What a backend can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
@@ -136,9 +138,21 @@ pub trait Backend: Send + Sync + 'static {
         Err(no_channels())
     }
 
-    /// The SQLite databases that hold its state, for a backup.
+    /// The SQLite databases that it keeps besides the log, for a copy of both.
     fn databases(&self) -> Vec<PathBuf> {
         Vec::new()
+    }
+
+    /// What a backup is compared with.
+    fn live(&self) -> Live {
+        Live {
+            backend: self.name().to_owned(),
+            node_id: self.node_id(),
+            has_channels: false,
+            in_channels_msat: self.in_channels(),
+            onchain_msat: self.observe().onchain_msat,
+            chain_seen: None,
+        }
     }
 
     /// Ends it in order; nothing works after that.

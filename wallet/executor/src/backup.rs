@@ -1,4 +1,9 @@
-//! Backups: the newest channel state and the log, copied while both are in use.
+//! Backups: kept while the wallet runs, rehearsed, and brought back.
+
+pub mod files;
+pub mod keeper;
+pub mod log;
+pub mod restore;
 
 use domain::{ErrorBody, Timestamp};
 use host::Home;
@@ -11,14 +16,12 @@ use wallet::wire::BackupReport;
 use crate::{backend::Backend, server::SEED_WARNING};
 
 const READ_ME: &str = "\
-This is a copy of a wallet's channel state and of its log.
+This is a copy of a wallet's log: its payments and their proofs, its accounts and its limits.
 
-It is only as new as its folder's name says. Starting an older copy of channel state loses money:
-use it only where the wallet it was made of is gone and has made no payment since.
-The words of the seed are not in it. Without them it opens nothing.
+It is only as new as its folder's name says. The words of the seed are not in it.
 ";
 
-/// What is copied besides the backend's own databases.
+/// What there is to copy of a backend that keeps no state of its own here.
 #[derive(Clone, Debug)]
 pub struct Sources {
     /// The executor's log.
@@ -42,8 +45,7 @@ pub fn write<B: Backend>(
     };
     let folder = Home::open(to.join(name)).map_err(|error| failed(&error))?;
     let mut includes = Vec::new();
-    let databases = std::iter::once(sources.log.clone()).chain(backend.databases());
-    for database in databases {
+    for database in std::iter::once(sources.log.clone()).chain(backend.databases()) {
         let name = file_name(&database);
         store::copy_database(&database, &folder.join(&name)).map_err(|error| failed(&error))?;
         includes.push(name);

@@ -8,6 +8,7 @@ mod onchain;
 mod open;
 mod outgoing;
 mod peers;
+pub mod read;
 
 pub use adapter::LdkBackend;
 pub use front::SourceError;

@@ -18,7 +18,11 @@ use zeroize::Zeroizing;
 use crate::{
     attach::attach,
     backend::Backend,
-    backup,
+    backup::{
+        files::{self, Here},
+        keeper::Keeper,
+        restore,
+    },
     house::{House, Tide},
     ldk::{LdkBackend, Options},
     nwc::{self, keys::KeyMaker, manage::Door, service::Service},
@@ -26,7 +30,7 @@ use crate::{
     server::Calls,
 };
 
-const LOG: &str = "wallet.db";
+pub(crate) const LOG: &str = "wallet.db";
 /// Names the shape of the machine's state in snapshots.
 const SNAPSHOT_SCHEMA: &str = "wallet 4";
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
@@ -41,6 +45,8 @@ pub struct RunOptions {
     pub network: Network,
     pub passphrase_fd: Option<u32>,
     pub exit_with_parent: bool,
+    /// The wallet's folder was moved here, and there is no other one.
+    pub moved: bool,
 }
 
 /// Serves until it is asked to end.
@@ -51,14 +57,19 @@ pub async fn run(options: RunOptions) -> Result<(), ErrorBody> {
         .map_err(|error| {
         ErrorBody::new("log_file", format!("The log file cannot be opened: {error}."))
     })?;
+    restore::check_whole(home.root())?;
+    check_here(&home, &options)?;
     let limits = first_limits(options.network);
     let vault = Arc::new(open_vault(&home, &options)?);
     let mnemonic: Mnemonic = vault
         .words()
         .parse()
         .map_err(|_| ErrorBody::new("bad_seed", "The vault's words are not a BIP-39 seed."))?;
+    let mut store = open_store(&home.join(LOG), &vault)?;
+    let keeper = Keeper::open(home.root(), LOG, options.network, Arc::clone(&vault), &mut store)?;
+    let keeper = Arc::new(keeper);
     let house = Arc::new(House::<LdkBackend>::new(
-        start_core(&home, &vault)?,
+        start_core(store, &vault)?,
         InvoiceSecret::new(vault.derive(secret::LABEL)),
     ));
     watch_for_the_end(&house, options.exit_with_parent);
@@ -67,8 +78,8 @@ pub async fn run(options: RunOptions) -> Result<(), ErrorBody> {
         house: Arc::clone(&house),
         network: options.network,
         words: { Box::new(move || vault.words()) },
-        backup: backup::Sources { log: home.join(LOG), files: Vec::new() },
-        backups: home.join("backups"),
+        keeper: Some(Arc::clone(&keeper)),
+        backup: None,
     });
     let service = Arc::new(Service::new(Arc::clone(&calls), keys, home.root().to_owned()));
     let apps = tokio::spawn(Arc::clone(&service).run());
@@ -82,11 +93,59 @@ pub async fn run(options: RunOptions) -> Result<(), ErrorBody> {
         chain_dir: home.root().to_owned(),
         runtime: tokio::runtime::Handle::current(),
     };
-    let served = serve(&house, server, node, mnemonic, options.network, limits).await;
+    let node = NodeStart { options: node, mnemonic, keeper };
+    let served = serve(&house, server, node, options.network, limits).await;
     apps.abort();
     house.core.shutdown().await;
     tracing::info!("the wallet has ended");
     served
+}
+
+/// What is restored, and where to.
+#[derive(Debug)]
+pub struct RestoreOptions {
+    pub home: PathBuf,
+    pub network: Network,
+    pub passphrase_fd: Option<u32>,
+    pub from: Option<PathBuf>,
+    pub words_fd: u32,
+    /// `HEIGHT:HASH`.
+    pub birthday: Option<String>,
+}
+
+/// Brings a wallet back into a home without one; its report as JSON. Nothing is started.
+pub async fn restore(options: RestoreOptions) -> Result<String, ErrorBody> {
+    let birthday = options.birthday.as_deref().map(restore::parse_birthday).transpose();
+    let birthday = birthday.map_err(|why| {
+        ErrorBody::refused("bad_birthday", why).hint("Nothing was restored.").exit(ExitCode::Usage)
+    })?;
+    let home = Home::open(&options.home).and_then(|home| home.sub("wallet")).map_err(in_home)?;
+    let _lock: HomeLock = home.lock(SERVICE).map_err(in_home)?;
+    let words = read_secret(options.words_fd)?;
+    let passphrase = match options.passphrase_fd {
+        Some(fd) => PassphraseSource::Given(read_secret(fd)?),
+        None if options.network == Network::Practice => PassphraseSource::Generate,
+        // A passphrase that is made here would have to be shown; the keychain needs none.
+        None => PassphraseSource::Ask(Box::new(|| None)),
+    };
+    let runtime = tokio::runtime::Handle::current();
+    let restored = tokio::task::spawn_blocking(move || {
+        restore::restore(restore::Restore {
+            home: home.root(),
+            log: LOG,
+            network: options.network,
+            from: options.from.as_deref(),
+            words,
+            birthday,
+            passphrase,
+            runtime,
+        })
+    });
+    let report = restored.await.map_err(|error| {
+        ErrorBody::new("not_restored", format!("The restore broke off: {error}."))
+    })??;
+    serde_json::to_string_pretty(&report)
+        .map_err(|error| ErrorBody::new("internal", error.to_string()))
 }
 
 /// Starts the node, lets the pumps run until the end is asked for, and stops the node. Callers are
@@ -94,13 +153,12 @@ pub async fn run(options: RunOptions) -> Result<(), ErrorBody> {
 async fn serve(
     house: &Arc<House<LdkBackend>>,
     server: ipc::Server,
-    options: Options,
-    mnemonic: Mnemonic,
+    node: NodeStart,
     network: Network,
     limits: safety::SpendLimits,
 ) -> Result<(), ErrorBody> {
     let started = tokio::select! {
-        started = start_node(house, options, mnemonic) => started?,
+        started = start_node(house, node) => started?,
         () = house.ended() => return Ok(()),
     };
     let backend = Arc::new(started);
@@ -133,17 +191,24 @@ async fn stop_pumps(mut pumps: JoinSet<()>) {
     pumps.shutdown().await;
 }
 
-/// Tries until the chain source answers; meanwhile `info` says why it does not.
-async fn start_node(
-    house: &House<LdkBackend>,
+/// What the node is started with.
+struct NodeStart {
     options: Options,
     mnemonic: Mnemonic,
-) -> Result<LdkBackend, ErrorBody> {
-    let options = Arc::new(options);
+    keeper: Arc<Keeper>,
+}
+
+/// Tries until the chain source answers and the backup's folder is there; meanwhile `info` says why
+/// it does not start.
+async fn start_node(house: &House<LdkBackend>, node: NodeStart) -> Result<LdkBackend, ErrorBody> {
+    let node = Arc::new(node);
     let mut pause = FIRST_PAUSE;
     loop {
-        let (tried, words) = (Arc::clone(&options), mnemonic.clone());
-        let opened = tokio::task::spawn_blocking(move || LdkBackend::open(&tried, &words)).await;
+        let tried = Arc::clone(&node);
+        let opened = tokio::task::spawn_blocking(move || {
+            LdkBackend::open_kept(&tried.options, &tried.mnemonic, Some(&tried.keeper))
+        });
+        let opened = opened.await;
         match opened {
             Ok(Ok(backend)) => {
                 house.trouble.send_replace(None);
@@ -186,7 +251,7 @@ fn in_home(error: HomeError) -> ErrorBody {
 fn open_vault(home: &Home, options: &RunOptions) -> Result<Vault, ErrorBody> {
     let dir = home.join("vault");
     let source = match options.passphrase_fd {
-        Some(fd) => PassphraseSource::Given(read_passphrase(fd)?),
+        Some(fd) => PassphraseSource::Given(read_secret(fd)?),
         None => PassphraseSource::Generate,
     };
     let failed = |error: vault::VaultError| ErrorBody::new("vault", error.to_string());
@@ -198,7 +263,7 @@ fn open_vault(home: &Home, options: &RunOptions) -> Result<Vault, ErrorBody> {
     Ok(created.vault)
 }
 
-fn read_passphrase(fd: u32) -> Result<Zeroizing<String>, ErrorBody> {
+pub(crate) fn read_secret(fd: u32) -> Result<Zeroizing<String>, ErrorBody> {
     const MAX_BYTES: u64 = 4_096;
     let mut text = Zeroizing::new(String::with_capacity(MAX_BYTES as usize));
     let read = std::fs::File::open(format!("/dev/fd/{fd}"))
@@ -207,14 +272,41 @@ fn read_passphrase(fd: u32) -> Result<Zeroizing<String>, ErrorBody> {
         Ok(_) => Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())),
         Err(error) => Err(ErrorBody::new(
             "passphrase",
-            format!("The passphrase cannot be read from file descriptor {fd}: {error}."),
+            format!("A secret cannot be read from file descriptor {fd}: {error}."),
         )
         .exit(ExitCode::Usage)),
     }
 }
 
-fn start_core(home: &Home, vault: &Arc<Vault>) -> Result<Core<Wallet, Tide>, ErrorBody> {
-    let store = open_store(&home.join(LOG), vault)?;
+/// A wallet's folder that was copied may be the older of two: channels start only where nobody can
+/// have gone on meanwhile. A strict backup's folder says so itself when the node starts.
+fn check_here(home: &Home, options: &RunOptions) -> Result<(), ErrorBody> {
+    let failed = |error: std::io::Error| ErrorBody::new("home", error.to_string());
+    let found = files::here(home.root()).map_err(failed)?;
+    let kept: Option<files::Settings> = files::read(home.root(), files::SETTINGS)?;
+    let strict = kept.is_some_and(|kept| kept.policy == wallet::backup::Policy::Strict);
+    let of_value = options.network != Network::Practice;
+    match found {
+        Here::Same => return Ok(()),
+        Here::Copied if of_value && !strict && !options.moved => {
+            return Err(ErrorBody::refused(
+                "copied_wallet",
+                "This wallet's folder was copied or moved here from another disk. Nothing was \
+                 started: if the other one has gone on since, starting this one loses the money in \
+                 its channels.",
+            )
+            .hint(
+                "If it was moved and there is no other one, start it once with --moved. Else restore \
+                 it from its backup.",
+            ));
+        }
+        Here::Copied => tracing::warn!("this wallet's folder was copied or moved here"),
+        Here::New => {}
+    }
+    files::mark_here(home.root()).map_err(failed)
+}
+
+fn start_core(store: Store, vault: &Arc<Vault>) -> Result<Core<Wallet, Tide>, ErrorBody> {
     let signer = Arc::clone(vault);
     let options = CoreOptions {
         store,

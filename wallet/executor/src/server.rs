@@ -8,6 +8,7 @@ use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
 use wallet::{
     Input, Reply,
+    backup::{BackupSet, BackupStatus, CheckWords, RehearsalReport},
     wire::{
         AccountQuery, AccountView, EventsQuery, HistoryQuery, Info, Invoice, LimitsView, NodeState,
         Notice, Pay, Payment, PaymentQuery, PaymentState, QuoteQuery, Rail, Receive,
@@ -18,7 +19,11 @@ use zeroize::Zeroizing;
 
 use crate::{
     backend::{Backend, Capabilities},
-    backup, channel_calls,
+    backup::{
+        self,
+        keeper::{self, Keeper},
+    },
+    channel_calls,
     house::House,
 };
 
@@ -40,9 +45,10 @@ pub struct Calls<B> {
     pub house: Arc<House<B>>,
     pub network: domain::Network,
     pub words: Words,
-    pub backup: backup::Sources,
-    /// Where backups go.
-    pub backups: PathBuf,
+    /// Keeps the node's state and the log at another place, where the backend has such a state.
+    pub keeper: Option<Arc<Keeper>>,
+    /// The log and where copies of it go, where the log is all that there is.
+    pub backup: Option<(backup::Sources, PathBuf)>,
 }
 
 impl<B: Backend> Handler for Calls<B> {
@@ -104,6 +110,18 @@ impl<B: Backend> Calls<B> {
                 json(&self.limits().await?)
             }
             method::BACKUP => json(&self.back_up().await?),
+            method::BACKUP_STATUS => json(&self.backup_status().await?),
+            method::BACKUP_SET => {
+                let asked: BackupSet = read(params)?;
+                let runs = self.house.backend.get().is_some();
+                self.kept(move |keeper| keeper.set(&asked, runs)).await?;
+                json(&self.backup_status().await?)
+            }
+            method::REHEARSE => json(&self.rehearse().await?),
+            method::CHECK_WORDS => {
+                self.check_words(&read(params)?).await?;
+                json(&self.backup_status().await?)
+            }
             method::SHOW_SEED => json(&self.show_seed(&read(params)?)?),
             method::SHUTDOWN => {
                 self.house.end();
@@ -285,9 +303,57 @@ impl<B: Backend> Calls<B> {
     }
 
     async fn back_up(&self) -> Result<wallet::wire::BackupReport, ErrorBody> {
-        let (sources, to) = (self.backup.clone(), self.backups.clone());
         let now = host::clock::now();
-        self.house.with(move |backend| backup::write(backend, &sources, &to, now)).await?
+        match &self.backup {
+            Some((sources, to)) => {
+                let (sources, to) = (sources.clone(), to.clone());
+                self.house.with(move |backend| backup::write(backend, &sources, &to, now)).await?
+            }
+            None => self.kept(|keeper| keeper.write_now()).await,
+        }
+    }
+
+    /// Blocking work with the backup.
+    async fn kept<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Keeper) -> Result<T, ErrorBody> + Send + 'static,
+    ) -> Result<T, ErrorBody> {
+        let keeper = self.keeper.clone().ok_or_else(|| {
+            ErrorBody::refused("no_such_backup", "This backend's state is not kept here.")
+                .hint("`wallet backup status` says what brings its money back.")
+        })?;
+        blocking(move || work(&keeper)).await
+    }
+
+    async fn live(&self) -> keeper::Live {
+        self.house.with(Backend::live).await.unwrap_or_default()
+    }
+
+    async fn backup_status(&self) -> Result<BackupStatus, ErrorBody> {
+        let live = self.live().await;
+        if self.keeper.is_none() {
+            return Ok(keeper::status_without_copy(&live.backend, false, host::clock::now()));
+        }
+        self.kept(move |keeper| keeper.status(&live)).await
+    }
+
+    async fn rehearse(&self) -> Result<RehearsalReport, ErrorBody> {
+        let backend = Arc::clone(self.house.backend()?);
+        let runtime = tokio::runtime::Handle::current();
+        self.kept(move |keeper| keeper.rehearse(&runtime, || backend.live())).await
+    }
+
+    async fn check_words(&self, check: &CheckWords) -> Result<(), ErrorBody> {
+        let words = (self.words)();
+        let words: Vec<&str> = words.split_whitespace().collect();
+        if !check.holds(&words) {
+            return Err(ErrorBody::refused(
+                "wrong_words",
+                "Those are not the words at these places.",
+            )
+            .hint("Look at what you wrote down: at least three words are asked for."));
+        }
+        self.kept(Keeper::words_are_written_down).await
     }
 
     fn show_seed(&self, asked: &ShowSeed) -> Result<SeedWords, ErrorBody> {
@@ -320,6 +386,14 @@ fn invoice(payment: Payment) -> Result<Invoice, ErrorBody> {
         amount_msat: Some(payment.amount_msat).filter(|amount| !amount.is_zero()),
         expires_at: payment.expires_at,
     })
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ErrorBody> + Send + 'static,
+) -> Result<T, ErrorBody> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        ErrorBody::new("internal", format!("the backup's work broke off: {error}"))
+    })?
 }
 
 pub(crate) fn read<T: DeserializeOwned>(params: Value) -> Result<T, ErrorBody> {

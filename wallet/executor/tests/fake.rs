@@ -63,8 +63,11 @@ impl Executor {
             house: Arc::clone(&house),
             network: Network::Practice,
             words: Box::new(|| Zeroizing::new("one two three".into())),
-            backup: backup::Sources { log, files: vec![dir.join("absent.json")] },
-            backups: dir.join("backups"),
+            keeper: None,
+            backup: Some((
+                backup::Sources { log, files: vec![dir.join("absent.json")] },
+                dir.join("backups"),
+            )),
         };
         Self { calls, house, _pumps: pumps }
     }

@@ -200,6 +200,9 @@ async fn two_wallets_pay_each_other_and_survive_a_kill() {
         let info = wallet.call("info", Value::Null).await.unwrap();
         assert_eq!(info["detail"], Value::Null, "ledger and channels agree");
     }
+    let disk = dir.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    a.call("backup_set", json!({ "place": disk })).await.unwrap();
     let report = a.call("backup", Value::Null).await.unwrap();
     assert_eq!(report["includes"], json!(["wallet.db", "node.db"]));
     drop((a, b));

@@ -6,8 +6,8 @@ mod record;
 mod segment;
 
 pub use folder::{Contents, Folder, FolderError, Owner};
-pub(crate) use mirror::{Carrier, Home, goes_along};
 pub use mirror::{Beside, CarryError, Kept, Mirror, MirrorStatus, Pin, Place, Standing};
+pub(crate) use mirror::{Carrier, Home, goes_along};
 pub use record::{Begin, Body, Policy};
 pub use segment::{CopyKey, Damage};
 

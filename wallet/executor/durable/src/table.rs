@@ -20,7 +20,7 @@ use store::{KeyValues, KvKey, StorageError};
 use tokio::sync::watch;
 
 use crate::{
-    copy::{CarryError, Carrier, Home, LOCAL, Mirror, goes_along},
+    copy::{Carrier, CarryError, Home, LOCAL, Mirror, goes_along},
     gate::{Gate, Progress},
 };
 
@@ -257,7 +257,8 @@ impl Shared {
     /// A moment goes to the disk, then to the copy's folder; only then may words leave. So the
     /// disk is never behind the folder, and who is was copied from an older disk.
     fn run(&self, mut seq: u64, mut carrier: Option<Carrier>, on_disk: &watch::Sender<Progress>) {
-        while let Some((batch, upto)) = self.next_batch(|| carrier.as_ref().is_some_and(Carrier::due))
+        while let Some((batch, upto)) =
+            self.next_batch(|| carrier.as_ref().is_some_and(Carrier::due))
         {
             let mut written = Ok(());
             if !batch.is_empty() {

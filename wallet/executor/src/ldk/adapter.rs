@@ -1,7 +1,7 @@
 //! [`Backend`] on ldk-node.
 
-use domain::{ErrorBody, Msat, PaymentHash, Preimage};
-use ldk_durable::{FILE_NAME, Gate, Relay};
+use domain::{ErrorBody, Msat, PaymentHash, Preimage, Timestamp};
+use ldk_durable::{Gate, Relay};
 use ldk_node::{
     ChannelDetails, Node, NodeError,
     lightning::{
@@ -12,7 +12,6 @@ use ldk_node::{
     lightning_types::payment,
 };
 use std::{
-    path::PathBuf,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -28,7 +27,10 @@ use wallet::{
 };
 
 use super::{convert, peers::Peers};
-use crate::backend::{Backend, BackendError, Capabilities, SendAnswer};
+use crate::{
+    backend::{Backend, BackendError, Capabilities, SendAnswer},
+    backup::keeper::Live,
+};
 
 /// How long the end waits for the last write.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
@@ -349,8 +351,16 @@ impl Backend for LdkBackend {
         self.close(close)
     }
 
-    fn databases(&self) -> Vec<PathBuf> {
-        vec![PathBuf::from(self.node.config().storage_dir_path).join(FILE_NAME)]
+    fn live(&self) -> Live {
+        let seen = self.node.status().latest_lightning_wallet_sync_timestamp;
+        Live {
+            backend: self.name().to_owned(),
+            node_id: self.node_id(),
+            has_channels: !self.node.list_channels().is_empty(),
+            in_channels_msat: self.in_channels(),
+            onchain_msat: convert::sat(self.node.list_balances().total_onchain_balance_sats),
+            chain_seen: seen.map(Timestamp::from_secs),
+        }
     }
 
     fn stop(&self) {

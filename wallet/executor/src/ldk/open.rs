@@ -27,7 +27,10 @@ use super::{
     outgoing::Outgoing,
     peers::{Peer, Peers},
 };
-use crate::chain_file::{self, ChainFileError};
+use crate::{
+    backup::keeper::Keeper,
+    chain_file::{self, ChainFileError},
+};
 
 const LISTEN_FILE: &str = "listen";
 /// Kept on the chain for each channel whose peer is not trusted to pay for its closing: enough for
@@ -56,6 +59,9 @@ pub enum OpenError {
     Folder { path: PathBuf, source: io::Error },
     #[error("{0} cannot be listened on, as chain.json asks for: {1}")]
     Listen(SocketAddr, io::Error),
+    /// The backup's folder is away, and nothing leaves without it; or it knows a newer wallet.
+    #[error("{0}")]
+    Copy(ldk_durable::copy::CarryError),
     #[error("the node could not be built: {0}")]
     Build(BuildError),
     /// The chain source does not answer, most often: worth another try.
@@ -69,6 +75,7 @@ impl OpenError {
         match self {
             Self::ChainFile(error) => error.is_temporary(),
             Self::Source(_) | Self::Start { .. } | Self::Listen(..) => true,
+            Self::Copy(error) => !error.is_fence(),
             Self::Folder { .. } | Self::Build(_) => false,
         }
     }
@@ -78,12 +85,21 @@ impl LdkBackend {
     /// Builds the node and starts it. Blocks until the chain source has answered; nothing is
     /// written before it has shown that it is of this network.
     pub fn open(options: &Options, mnemonic: &Mnemonic) -> Result<Self, OpenError> {
+        Self::open_kept(options, mnemonic, None)
+    }
+
+    /// The same with a backup: nothing leaves before it is there too.
+    pub fn open_kept(
+        options: &Options,
+        mnemonic: &Mnemonic,
+        keeper: Option<&Keeper>,
+    ) -> Result<Self, OpenError> {
         let chain = chain_file::read(&options.chain_dir, options.network)?;
         let front = options.runtime.block_on(Front::open(&chain.source, options.network))?;
         let folder = |source| OpenError::Folder { path: options.dir.clone(), source };
         host::Home::open(&options.dir).map_err(|error| folder(io::Error::other(error)))?;
-        let (store, gate) =
-            DurableStore::open(&options.dir).map_err(|error| folder(io::Error::other(error)))?;
+        let is_new = !options.dir.join(ldk_durable::FILE_NAME).exists();
+        let (store, gate) = open_store(options, keeper)?;
         let to_chain = Relay::start(front.address().to_string(), Held::Caller, gate.clone());
         let to_chain = options.runtime.block_on(to_chain).map_err(folder)?;
         let store = Arc::new(store);
@@ -92,6 +108,9 @@ impl LdkBackend {
         let peers = Peers::new(options, gate.clone(), front, outgoing, openings);
         let inside = free_port().map_err(folder)?;
         let node = build(options, &chain, mnemonic, store, &peers, to_chain.address(), inside)?;
+        if let Some(keeper) = keeper {
+            before_start(&node, keeper, options.network, is_new).map_err(folder)?;
+        }
         gate.built();
         if let Err(error) = node.start() {
             let reason = peers.front().trouble().unwrap_or_else(|| error.to_string());
@@ -105,6 +124,38 @@ impl LdkBackend {
             }
         }
     }
+}
+
+fn open_store(
+    options: &Options,
+    keeper: Option<&Keeper>,
+) -> Result<(DurableStore, Gate), OpenError> {
+    let folder = |source: io::Error| OpenError::Folder { path: options.dir.clone(), source };
+    let Some(keeper) = keeper else {
+        return DurableStore::open(&options.dir).map_err(|error| folder(io::Error::other(error)));
+    };
+    DurableStore::open_with(&options.dir, keeper.mirror()).map_err(|error| match error {
+        ldk_durable::OpenError::Storage(error) => folder(io::Error::other(error)),
+        ldk_durable::OpenError::Copy(error) => OpenError::Copy(error),
+    })
+}
+
+/// What only a node that does not run yet tells: when it last saw the chain, and, where it is new,
+/// which block it begins at.
+fn before_start(node: &Node, keeper: &Keeper, network: Network, is_new: bool) -> io::Result<()> {
+    let status = node.status();
+    let seen = status.latest_lightning_wallet_sync_timestamp;
+    keeper.before_start(seen, !node.list_channels().is_empty());
+    let block = status.current_best_block;
+    let (height, hash) = if is_new {
+        (block.height, block.block_hash)
+    } else {
+        // Older than the record of birthdays: its money may be anywhere.
+        (0, ldk_node::bitcoin::constants::genesis_block(convert::network(network)).block_hash())
+    };
+    let birthday =
+        wallet::backup::Birthday { height, block_hash: hash.to_string(), at: host::clock::now() };
+    keeper.born(birthday).map_err(io::Error::other)
 }
 
 /// Everything that the node says leaves through `to_chain`, the door, or a peer's relay: each holds

@@ -76,8 +76,8 @@ impl<B: Backend> Served<B> {
             house: Arc::clone(&house),
             network: Network::Practice,
             words: Box::new(|| Zeroizing::new("one two three".into())),
-            backup: backup::Sources { log, files: Vec::new() },
-            backups: dir.join("backups"),
+            keeper: None,
+            backup: Some((backup::Sources { log, files: Vec::new() }, dir.join("backups"))),
         });
         let keys = KeyMaker::new(Zeroizing::new([4; 32]));
         let service = Arc::new(Service::new(Arc::clone(&calls), keys, dir.to_owned()));

@@ -146,9 +146,8 @@ impl Folder {
         let (header, mut unsealer) = Unsealer::new(&self.key, &bytes).map_err(damaged)?;
         let record = unsealer.next_record().map_err(damaged)?;
         let record = record.ok_or(damaged(Damage::Incomplete))?;
-        let unknown = || {
-            damaged(Damage::Unknown { record: 0, why: "its length is not an owner's".into() })
-        };
+        let unknown =
+            || damaged(Damage::Unknown { record: 0, why: "its length is not an owner's".into() });
         let (run, at) = record.split_first_chunk::<16>().ok_or_else(unknown)?;
         let at: [u8; 8] = at.try_into().map_err(|_| unknown())?;
         let Header { epoch, number } = header;

@@ -350,12 +350,14 @@ impl Carrier {
                 self.wanted = wanted;
                 self.next_try = None;
                 self.stand(Standing::Off, home)?;
+                self.refuse_pins();
                 return Ok(());
             };
             if place.policy == Policy::Lenient
                 && !changed
                 && self.next_try.is_some_and(|at| Instant::now() < at)
             {
+                self.refuse_pins();
                 return Ok(());
             }
             let lost = self.inner.kept.beside.lost_changes();
@@ -388,7 +390,11 @@ impl Carrier {
         }
     }
 
-    fn append(&mut self, seq: u64, writes: Vec<(KvKey, Option<Vec<u8>>)>) -> Result<(), CarryError> {
+    fn append(
+        &mut self,
+        seq: u64,
+        writes: Vec<(KvKey, Option<Vec<u8>>)>,
+    ) -> Result<(), CarryError> {
         let beside = &self.inner.kept.beside;
         let mut records: Vec<Record> = beside.changes().into_iter().map(Record::Beside).collect();
         self.beside_at = Instant::now();
@@ -464,10 +470,15 @@ impl Carrier {
             _ => Standing::Stale { since_ms, why },
         };
         self.stand(standing, home)?;
-        for pin in std::mem::take(&mut self.state().pins) {
-            let _nobody_waits = pin.try_send(Err("the backup's folder is not up to date".into()));
-        }
+        self.refuse_pins();
         Ok(())
+    }
+
+    fn refuse_pins(&self) {
+        let pins = std::mem::take(&mut self.state().pins);
+        for pin in pins {
+            let _nobody_waits = pin.try_send(Err("the backup is not up to date".into()));
+        }
     }
 
     fn answer_pins(&mut self, seq: u64, home: &dyn Home) {
@@ -505,9 +516,9 @@ impl Carrier {
             return;
         }
         let at_ms = self.now_ms();
-        let closed = self.append(seq, Vec::new()).and_then(|()| {
-            self.ask(Job::Append(vec![Record::Closed { at_ms }]))
-        });
+        let closed = self
+            .append(seq, Vec::new())
+            .and_then(|()| self.ask(Job::Append(vec![Record::Closed { at_ms }])));
         if let Err(error) = closed {
             tracing::warn!(%error, "the backup does not know that the wallet ended in order");
         }
@@ -575,10 +586,10 @@ fn perform(
             let folder = Folder::find(&place.path, &kept.key)?;
             // What changed until now is in the files; what changes meanwhile comes after them.
             let _in_the_files = kept.beside.changes();
-            let files = kept.beside.files().map_err(|source| FolderError::Io {
-                path: folder.path().to_owned(),
-                source,
-            })?;
+            let files = kept
+                .beside
+                .files()
+                .map_err(|source| FolderError::Io { path: folder.path().to_owned(), source })?;
             let whole = Whole {
                 epoch,
                 run,

@@ -238,8 +238,11 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     fn key() -> impl Strategy<Value = KvKey> {
-        ("[a-z]{0,5}", "[a-z]{0,5}", "\\PC{0,5}")
-            .prop_map(|(primary, secondary, name)| KvKey { primary, secondary, name })
+        ("[a-z]{0,5}", "[a-z]{0,5}", "\\PC{0,5}").prop_map(|(primary, secondary, name)| KvKey {
+            primary,
+            secondary,
+            name,
+        })
     }
 
     fn bytes() -> impl Strategy<Value = Vec<u8>> {

@@ -282,7 +282,10 @@ mod tests {
     fn another_wallets_words_open_nothing() {
         let bytes = sealed(&[b"one".to_vec()]);
         assert_eq!(read(&CopyKey::new(&[8; 32]), &bytes), Err(Damage::OtherWallet));
-        assert_eq!(read(&key(), b"something else entirely, long enough to be a header").unwrap_err(), Damage::NotACopy);
+        assert_eq!(
+            read(&key(), b"something else entirely, long enough to be a header").unwrap_err(),
+            Damage::NotACopy
+        );
         assert!(!format!("{:?}", key()).contains('7'), "no secret is shown");
     }
 

@@ -177,7 +177,9 @@ async fn lenient_goes_on_and_remembers_since_when_it_is_behind() {
     drop(store);
     assert_eq!(DurableStore::local(rig.home.path()).unwrap().stale_since_ms, Some(since_ms));
     let (_store, _gate) = rig.open(&mirror).unwrap();
-    assert!(matches!(mirror.status().standing, Standing::Stale { since_ms: at, .. } if at == since_ms));
+    assert!(
+        matches!(mirror.status().standing, Standing::Stale { since_ms: at, .. } if at == since_ms)
+    );
     plug_in();
     until("it catches up", || mirror.status().standing == Standing::Fresh).await;
     assert_eq!(value(&rig.read(), "p"), Some(1));
@@ -200,9 +202,10 @@ async fn of_two_copies_the_older_one_stops() {
     let said = gate.pass().await.unwrap_err().to_string();
     assert!(said.contains("another copy of this wallet"), "{said}");
     drop(store);
-    assert!(rig.open(&mirror).is_err_and(|error| {
-        matches!(error, OpenError::Copy(error) if error.is_fence())
-    }));
+    assert!(
+        rig.open(&mirror)
+            .is_err_and(|error| { matches!(error, OpenError::Copy(error) if error.is_fence()) })
+    );
     put(&restored, "p", 3);
     assert!(passes(&other_gate, 5_000).await);
     assert_eq!(value(&rig.read(), "p"), Some(3));
@@ -225,10 +228,7 @@ async fn an_older_copy_of_the_disk_does_not_start() {
     let local = Local { seq: found.seq, epoch: 9, stale_since_ms: None };
     lay_down(older.path(), &found.state, local).unwrap();
     let refused = open_at(older.path(), &rig.mirror(Policy::Strict)).err().expect("it is older");
-    assert!(
-        matches!(&refused, OpenError::Copy(CarryError::OlderCopy { .. })),
-        "{refused}"
-    );
+    assert!(matches!(&refused, OpenError::Copy(CarryError::OlderCopy { .. })), "{refused}");
 }
 
 #[tokio::test]
