@@ -10,4 +10,5 @@ mod link;
 mod open;
 
 pub use adapter::SparkBackend;
+pub use convert::{Claimed, Deposit};
 pub use open::{OpenError, Options, Secrets};

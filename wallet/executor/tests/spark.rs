@@ -13,7 +13,7 @@ use pilothouse_wallet::{
     backend::{Backend, BackendError, SendAnswer},
     house::{House, Tide},
     secret::InvoiceSecret,
-    spark::{OpenError, Options, Secrets, SparkBackend},
+    spark::{Claimed, OpenError, Options, Secrets, SparkBackend},
 };
 use safety::SpendLimits;
 use std::{
@@ -266,6 +266,31 @@ async fn a_dropped_send_is_no_answer_until_the_operators_were_heard() {
     assert!(matches!(answer, SendAnswer::Taken { reference: Some(_) }), "{answer:?}");
     rig.until_settled(&order).await;
     assert_eq!(rig.world(&["sent", &rig.backend().node_id()]), "1");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deposits_are_listed_and_claimed_within_a_fee() {
+    let Some(python) = python() else { return };
+    let rig = SparkRig::start(python).await;
+    let txid = rig.world(&["deposit", &rig.backend().node_id(), "50000"]);
+    let listed = call(&rig.backend(), SparkBackend::deposits).await.unwrap();
+    let [deposit] = listed.as_slice() else { panic!("{listed:?}") };
+    assert_eq!(
+        (deposit.txid.as_str(), deposit.amount_msat),
+        (txid.as_str(), Msat::from_sat(50_000))
+    );
+    for (sats, claimed) in [(149, None), (150, Some(Claimed::Settled))] {
+        let (txid, fee) = (txid.clone(), Some(Msat::from_sat(sats)));
+        let answer = call(&rig.backend(), move |b| b.claim_deposit(&txid, 0, fee)).await;
+        assert_eq!(answer.ok(), claimed);
+    }
+    let Fact::Received { rail: Rail::Onchain, amount_msat, .. } =
+        contract::next(&rig.backend()).await
+    else {
+        panic!("a claimed deposit is received")
+    };
+    assert_eq!(amount_msat, Msat::from_sat(49_850), "less the fee");
     rig.end().await;
 }
 

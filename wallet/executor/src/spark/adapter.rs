@@ -5,7 +5,7 @@ use host::supervise::Supervisor;
 use serde_json::json;
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{runtime::Handle, task::JoinHandle};
@@ -16,7 +16,7 @@ use wallet::{
 };
 
 use super::{
-    convert::{self, Info, Request, Told},
+    convert::{self, Claim, Claimed, Deposit, Info, Request, Told},
     feed::Feed,
     link::{CallError, Link},
 };
@@ -65,6 +65,26 @@ impl SparkBackend {
         Self { link, feed, node_id, seen, watching, supervisor, journal, runtime }
     }
 
+    /// On-chain deposits that are not part of the balance yet. Blocks.
+    pub fn deposits(&self) -> Result<Vec<Deposit>, BackendError> {
+        let asked = json!({});
+        let asked = self.link.call("deposits", &asked, RECEIVE_WITHIN);
+        self.runtime.block_on(asked).map_err(convert::undone)
+    }
+
+    /// Claims a deposit for at most this fee, else for what the SDK claims by itself. Money that
+    /// came so is told as a fact. Blocks.
+    pub fn claim_deposit(
+        &self,
+        txid: &str,
+        vout: u32,
+        max_fee_msat: Option<Msat>,
+    ) -> Result<Claimed, BackendError> {
+        let asked = json!({ "txid": txid, "vout": vout, "max_fee_msat": max_fee_msat });
+        let asked = self.link.call::<_, Claim>("claim_deposit", &asked, RECEIVE_WITHIN);
+        self.runtime.block_on(asked).map(|claim| claim.outcome).map_err(convert::undone)
+    }
+
     /// What the process has already is asked for again only where its operators were heard since
     /// and know of nothing; then it goes out under the same id.
     async fn pay(&self, order: &Order) -> SendAnswer {
@@ -93,7 +113,7 @@ impl SparkBackend {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Observed> {
+    fn seen(&self) -> MutexGuard<'_, Observed> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -112,7 +132,7 @@ impl Backend for SparkBackend {
     }
 
     fn observe(&self) -> Observed {
-        self.lock().clone()
+        self.seen().clone()
     }
 
     fn sync(&self) -> Result<(), BackendError> {
@@ -120,7 +140,7 @@ impl Backend for SparkBackend {
         let asked = self.link.call::<_, Info>("refresh", &asked, SYNC_WITHIN);
         let info = self.runtime.block_on(asked).map_err(convert::undone)?;
         let seen = convert::observed(&info);
-        *self.lock() = seen.clone();
+        *self.seen() = seen.clone();
         match seen.state {
             NodeState::Ready => Ok(()),
             _ => Err(BackendError::NotNow(seen.detail.unwrap_or_default())),

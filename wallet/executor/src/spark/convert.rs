@@ -1,6 +1,6 @@
 //! The only place where what the Spark process says meets the port.
 
-use domain::{ErrorBody, ExitCode, PaymentHash, Preimage, Timestamp};
+use domain::{ErrorBody, ExitCode, Msat, PaymentHash, Preimage, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 use wallet::{
@@ -57,6 +57,36 @@ pub struct Request {
     text: String,
     payment_hash: Option<PaymentHash>,
     expires_at: Option<Timestamp>,
+}
+
+/// An on-chain deposit that is not part of the balance yet.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Deposit {
+    pub txid: String,
+    pub vout: u32,
+    pub amount_msat: Msat,
+    /// Whether it has the confirmations that a claim needs.
+    pub is_mature: bool,
+    pub refund_txid: Option<String>,
+    /// Why it could not be claimed.
+    pub claim_error: Option<ErrorBody>,
+}
+
+/// How far a claim got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Claimed {
+    Settled,
+    /// Claimed before it is mature; the money comes later.
+    Submitted,
+    /// Claimed by itself once it is mature or cheap enough.
+    Deferred,
+}
+
+/// What `claim_deposit` gives.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Claim {
+    pub outcome: Claimed,
 }
 
 /// A notice; its kind is read only where it is of a payment.

@@ -88,7 +88,7 @@ class Operators:
     def balance(self, wallet: str) -> int:
         """Received less sent, as far as it did not fail."""
         inward = self._all(
-            "SELECT COALESCE(SUM(amount - fees), 0) FROM payments "
+            "SELECT COALESCE(SUM(amount), 0) FROM payments "
             "WHERE wallet = ? AND type = 'receive' AND status = 'completed'",
             wallet,
         )[0][0]

@@ -200,10 +200,11 @@ class StandIn:
         amount = self._operators.take_deposit(self._wallet, request.txid, request.vout)
         if amount is None:
             raise breez.SdkError.MissingUtxo(request.txid, request.vout)
+        # As there: the amount is what is credited.
         id_ = hashlib.sha256(request.txid.encode()).hexdigest()[:36]
         details = {"txid": request.txid, "vout": request.vout}
         self._operators.add(
-            id_, self._wallet, "receive", "completed", amount, fee, "deposit", details
+            id_, self._wallet, "receive", "completed", amount - fee, fee, "deposit", details
         )
         self._operators.store(self._wallet, id_)
         row = next(r for r in self._operators.payments(self._wallet) if r["id"] == id_)

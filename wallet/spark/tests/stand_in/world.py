@@ -23,6 +23,8 @@ def main(file: str, command: str, *args: str) -> None:
         operators.mood(args[0])
     elif command == "offline":
         operators.set_offline(args[0] == "yes")
+    elif command == "deposit":
+        print(operators.deposit(args[0], int(args[1])))
     elif command == "sent":
         print(sum(row["type"] == "send" for row in operators.payments(args[0])))
     else:

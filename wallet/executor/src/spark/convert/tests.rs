@@ -1,7 +1,6 @@
 //! Every state that the process tells of, and every error of `pay`.
 
 use super::*;
-use domain::Msat;
 use proptest::prelude::*;
 use serde_json::json;
 
