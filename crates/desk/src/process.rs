@@ -79,12 +79,11 @@ impl Desk {
     /// Starts everything; the provider stays offline until the operator goes online.
     pub async fn start(options: Options) -> Result<Self, ErrorBody> {
         let Options { home, network, practice_join, relay_alone, quiet } = options;
-        if network != Network::Practice {
+        if network != Network::Practice && practice_join.is_some() {
             return Err(ErrorBody::refused(
-                "network_not_offered",
-                format!("The {network} network is not offered yet; nothing was started."),
-            )
-            .hint("Leave --network out to use the practice network."));
+                "bad_address",
+                format!("A practice network is not joined on {network}; nothing was started."),
+            ));
         }
         let lock = home.lock("pilothouse").map_err(crate::cli::home_error)?;
         let log = home.join("pilothouse.log");

@@ -67,7 +67,7 @@ impl Services {
 
 /// Starts what this desk needs and keeps the log told of it.
 pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody> {
-    if practice::is_own(&desk.home) {
+    if desk.network == Network::Practice && practice::is_own(&desk.home) {
         let dir = desk.home.dir(practice::DIR).map_err(crate::cli::home_error)?;
         let program = Program {
             name: "practice",
@@ -125,24 +125,15 @@ async fn report(
     }
 }
 
-/// Waits for the practice network, then starts the executor on its chain.
+/// Starts the executor: on the practice chain once that is there, else on the chain source that the
+/// operator chose, for which the executor waits by itself.
 async fn connect(desk: &Arc<Inner>, wallet: PathBuf) -> Result<(), ErrorBody> {
-    let address = practice::address(&desk.home);
-    let network = loop {
-        match practice::read(&address) {
-            Ok(network) if network.chain.is_some() => break network,
-            _ => tokio::time::sleep(RETRY).await,
-        }
-    };
-    desk.command(Command::RelayAdd { url: network.relay_url.clone() }).await?;
-    let not_trusted = |error: net::GateError| ErrorBody::new("bad_address", error.to_string());
-    desk.egress.trust(&network.blossom_url).map_err(not_trusted)?;
-    let server = Fact::BlobServer { url: network.blossom_url.clone() };
-    desk.tell(Input::Fact(server)).await?;
     let dir = desk.home.dir(WALLET_DIR).map_err(crate::cli::home_error)?;
-    write_chain_file(&dir, &network)?;
-    write_relays_file(&dir, &network.relay_url)?;
-    let _set_once = desk.services.practice.set(network);
+    let mut tasks = JoinSet::new();
+    if desk.network == Network::Practice {
+        join_network(desk, &dir).await?;
+        tasks.spawn(keep_joined(Arc::clone(desk)));
+    }
     let program = Program {
         name: "executor",
         path: wallet,
@@ -156,10 +147,28 @@ async fn connect(desk: &Arc<Inner>, wallet: PathBuf) -> Result<(), ErrorBody> {
         output: dir.join("wallet.out"),
         env: crash_env("PILOTHOUSE_WALLET_CRASH_AT"),
     };
-    let mut tasks = JoinSet::new();
     start(desk, program, &mut tasks);
-    tasks.spawn(keep_joined(Arc::clone(desk)));
     tasks.join_all().await;
+    Ok(())
+}
+
+/// Waits for the practice network, and writes what the executor needs of it.
+async fn join_network(desk: &Arc<Inner>, dir: &Path) -> Result<(), ErrorBody> {
+    let address = practice::address(&desk.home);
+    let network = loop {
+        match practice::read(&address) {
+            Ok(network) if network.chain.is_some() => break network,
+            _ => tokio::time::sleep(RETRY).await,
+        }
+    };
+    desk.command(Command::RelayAdd { url: network.relay_url.clone() }).await?;
+    let not_trusted = |error: net::GateError| ErrorBody::new("bad_address", error.to_string());
+    desk.egress.trust(&network.blossom_url).map_err(not_trusted)?;
+    let server = Fact::BlobServer { url: network.blossom_url.clone() };
+    desk.tell(Input::Fact(server)).await?;
+    write_chain_file(dir, &network)?;
+    write_relays_file(dir, &network.relay_url)?;
+    let _set_once = desk.services.practice.set(network);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! `wallet balance|receive|quote|pay|approve|deny|limits|accounts|history`.
+//! `wallet balance|address|chain|channels|receive|quote|pay|approve|deny|limits|accounts|history`.
 
 use clap::{Args, Subcommand};
 use domain::{ErrorBody, ExitCode, IdempotencyKey, Msat};
@@ -8,6 +8,8 @@ use super::{Context, status};
 use engine::wire::method;
 
 mod accounts;
+mod chain;
+mod channels;
 mod connections;
 
 #[derive(Debug, Subcommand)]
@@ -66,6 +68,18 @@ pub(crate) enum Wallet {
     /// Apps that pay through this wallet (Nostr Wallet Connect)
     #[command(subcommand)]
     Connections(connections::Connections),
+    /// Where the Lightning node asks the chain
+    #[command(subcommand)]
+    Chain(chain::Chain),
+    /// The Lightning node's channels
+    #[command(subcommand)]
+    Channels(channels::Channels),
+    /// A Bitcoin address to be paid on
+    Address {
+        /// The same key gives the same address
+        #[arg(long)]
+        key: Option<String>,
+    },
     /// Payments, newest first
     History {
         #[arg(long, default_value_t = 50)]
@@ -100,22 +114,23 @@ impl What {
 
 impl Wallet {
     pub async fn run(self, context: &Context) -> Result<(), ErrorBody> {
+        // The chain is chosen before there is anything to ask.
+        if let Self::Chain(chain) = self {
+            return chain.run(context);
+        }
         let desk = context.desk().await?;
         match self {
+            Self::Chain(_) => {}
             Self::Balance => {
                 let answer = desk.call("wallet.refresh", Value::Null).await?;
                 context.out.result(&answer, || balance_text(&answer));
             }
             Self::Receive { amount_msat, memo, expiry_secs, key } => {
-                let answer = desk
-                    .call(
-                        "wallet.receive",
-                        json!({
-                            "key": key_or_new(key)?, "amount_msat": amount(amount_msat)?,
-                            "memo": memo, "expiry_secs": expiry_secs,
-                        }),
-                    )
-                    .await?;
+                let wish = json!({
+                    "key": key_or_new(key)?, "amount_msat": amount(amount_msat)?,
+                    "memo": memo, "expiry_secs": expiry_secs,
+                });
+                let answer = desk.call("wallet.receive", wish).await?;
                 context.out.result(&answer, || text(&answer["request"]));
             }
             Self::Quote { what } => {
@@ -154,17 +169,16 @@ impl Wallet {
                     ("per_day_msat", per_day_msat),
                     ("max_fee_msat", max_fee_msat),
                 ];
-                let mut answer = asked(&desk, method::LIMITS, Value::Null).await?;
-                if chosen.iter().any(|(_, msat)| msat.is_some()) {
-                    for (name, msat) in chosen {
-                        if let Some(msat) = msat {
-                            answer["limits"][name] = json!(amount(msat)?);
-                        }
-                    }
-                    let limits = json!({ "limits": answer["limits"] });
-                    answer = asked(&desk, method::SET_LIMITS, limits).await?;
-                }
+                let answer = limits(&desk, chosen).await?;
                 context.out.result(&answer, || limits_text(&answer));
+            }
+            Self::Channels(channels) => return channels.run(context, &desk).await,
+            Self::Address { key } => {
+                let wish = json!({
+                    "key": key_or_new(key)?, "rail": "onchain", "expiry_secs": 86_400,
+                });
+                let answer = asked(&desk, method::RECEIVE, wish).await?;
+                context.out.result(&answer, || text(&answer["text"]));
             }
             Self::Accounts(accounts) => return accounts.run(context, &desk).await,
             Self::Connections(connections) => return connections.run(context, &desk).await,
@@ -179,6 +193,23 @@ impl Wallet {
         }
         Ok(())
     }
+}
+
+/// The limits, after what was chosen of them.
+async fn limits(
+    desk: &host::ipc::Client,
+    chosen: [(&str, Option<u64>); 3],
+) -> Result<Value, ErrorBody> {
+    let mut answer = asked(desk, method::LIMITS, Value::Null).await?;
+    if chosen.iter().all(|(_, msat)| msat.is_none()) {
+        return Ok(answer);
+    }
+    for (name, msat) in chosen {
+        if let Some(msat) = msat {
+            answer["limits"][name] = json!(amount(msat)?);
+        }
+    }
+    asked(desk, method::SET_LIMITS, json!({ "limits": answer["limits"] })).await
 }
 
 /// Asks the executor through the desk.

@@ -7,7 +7,10 @@ use nip90::{buyer::BuyerEffect, provider::ProviderEffect};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
-use wallet::wire::{self, method, refusal};
+use wallet::{
+    channels::method as channels,
+    wire::{self, method, refusal},
+};
 
 use super::{backoff::Backoff, effects, give_up, not_ours, ordered, resolve};
 use crate::process::Inner;
@@ -259,6 +262,11 @@ fn invoiced(asked: &wire::Receive, invoice: wire::Invoice, now: Timestamp) -> wi
 /// Calls that the operator may make of the executor through the desk. None of them pays: what pays
 /// is logged here first.
 const PASSED_ON: &[&str] = &[
+    channels::CHANNELS,
+    channels::QUOTE_CHANNEL,
+    channels::OPEN_CHANNEL,
+    channels::CLOSE_CHANNEL,
+    method::RECEIVE,
     method::QUOTE,
     method::ACCOUNTS,
     method::SET_ACCOUNT,
