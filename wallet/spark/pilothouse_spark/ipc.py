@@ -7,6 +7,7 @@ calls; a bad line gets an error and nothing else happens.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import json
 import logging
@@ -65,6 +66,9 @@ class Server:
         await asyncio.gather(*self._open, return_exceptions=True)
         for path in (self._rendezvous, self._socket):
             path.unlink(missing_ok=True)
+        if self._socket.parent != self._rendezvous.parent:
+            with contextlib.suppress(OSError):
+                self._socket.parent.rmdir()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -240,12 +240,13 @@ class Socket(unittest.TestCase):
     def test_a_long_home_gets_a_short_socket(self) -> None:
         root = self.process.folder.parent / ("long" * 25)
         one = Process(root, self.process.folder.parent / "operators.db")
-        self.addCleanup(one.end)
         path = Path(json.loads((root / "spark.json").read_text())["socket"])
         self.assertLess(len(str(path)), 100)
         self.assertEqual(path.parent.stat().st_mode & 0o777, 0o700)
         self.assertEqual((root / "spark.json").stat().st_mode & 0o777, 0o600)
         self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+        one.end()
+        self.assertFalse(path.parent.exists())
 
     def test_it_ends_with_its_parent(self) -> None:
         root = self.process.folder.parent
