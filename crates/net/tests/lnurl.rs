@@ -293,6 +293,18 @@ async fn who_is_not_trusted_on_this_machine_is_not_asked() {
 }
 
 #[tokio::test]
+async fn a_wider_gate_leaves_the_narrow_one_as_it_is() {
+    let text = invoice(Currency::Regtest, 21_000, METADATA, 3_600);
+    let server = answering(format!(r#"{{"pr":"{text}"}}"#)).await;
+    let narrow = egress(&[]);
+    let wide = narrow.also_trusting(&url_of(&server)).unwrap();
+    assert!(pay(&wide, &server, None).await.is_ok());
+    let error = pay(&narrow, &server, None).await.unwrap_err().to_error();
+    assert_eq!(error.code, "lnurl_blocked");
+    assert_eq!(server.seen().len(), 2);
+}
+
+#[tokio::test]
 async fn who_is_not_there_can_be_asked_later() {
     let server = answering("{}").await;
     let (egress, url) = (egress(&[&server]), url_of(&server));
