@@ -8,6 +8,7 @@ use super::{Context, status};
 use engine::wire::method;
 
 mod accounts;
+mod backup;
 mod chain;
 mod channels;
 mod connections;
@@ -68,6 +69,9 @@ pub(crate) enum Wallet {
     /// Apps that pay through this wallet (Nostr Wallet Connect)
     #[command(subcommand)]
     Connections(connections::Connections),
+    /// The wallet's copy on another disk
+    #[command(subcommand)]
+    Backup(backup::Backup),
     /// Where the Lightning node asks the chain
     #[command(subcommand)]
     Chain(chain::Chain),
@@ -172,6 +176,7 @@ impl Wallet {
                 let answer = limits(&desk, chosen).await?;
                 context.out.result(&answer, || limits_text(&answer));
             }
+            Self::Backup(backup) => return backup.run(context, &desk).await,
             Self::Channels(channels) => return channels.run(context, &desk).await,
             Self::Address { key } => {
                 let wish = json!({

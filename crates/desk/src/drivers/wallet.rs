@@ -279,6 +279,10 @@ const PASSED_ON: &[&str] = &[
     method::CONNECTION_CLOSE,
     method::CONNECTION_RELAYS,
     method::BACKUP,
+    method::BACKUP_SET,
+    method::BACKUP_STATUS,
+    method::REHEARSE,
+    method::CHECK_WORDS,
 ];
 
 /// Asks the executor, and gives its answer as it is. Nothing of it is logged here.

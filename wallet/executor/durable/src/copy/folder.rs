@@ -29,7 +29,8 @@ const ABOUT: &str = "\
 This folder is the copy of a wallet's channels and of its log, encrypted under the wallet's words.
 The wallet writes here each time before it tells anyone anything. Leave the files as they are:
 a copy of this folder elsewhere is not known to be the newest, and channels do not start from it.
-To bring the wallet back: pilothouse wallet restore --from <this folder>, with the words.
+To bring the wallet back, with its words on standard input, into a home without a wallet:
+pilothouse-wallet --home HOME --network NETWORK restore --from THIS_FOLDER --words-fd 0
 ";
 
 /// Why a folder gives nothing, or takes nothing.
