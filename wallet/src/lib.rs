@@ -11,6 +11,7 @@ pub mod bolt11;
 pub mod chain;
 pub mod channels;
 pub mod connection;
+pub mod custody;
 mod entry;
 pub mod event;
 pub mod io;

@@ -432,4 +432,9 @@ pub mod method {
     pub const CONNECTION_CREATE: &str = "connection_create";
     pub const CONNECTION_CLOSE: &str = "connection_close";
     pub const CONNECTION_RELAYS: &str = "connection_relays";
+    pub const CUSTODY: &str = "custody";
+    pub const UNLOCK: &str = "unlock";
+    pub const LOCK: &str = "lock";
+    pub const SET_PASSPHRASE: &str = "set_passphrase";
+    pub const SET_LOCK: &str = "set_lock";
 }

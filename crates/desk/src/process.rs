@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicUsize, atomic::Ordering::Relaxed},
     time::Duration,
 };
 use store::{OpenOptions, Reader, RecentBodies, Store};
@@ -20,6 +20,7 @@ use tokio::{
     task::JoinSet,
 };
 use vault::Vault;
+use zeroize::Zeroizing;
 
 use crate::{control, drivers, identity, port::Port, services::Services, storage};
 
@@ -33,6 +34,17 @@ pub struct Options {
     pub relay_alone: Option<String>,
     /// Nothing on standard error but warnings (a window shows the rest).
     pub quiet: bool,
+    /// Handed to the executor each time it starts.
+    pub wallet_passphrase: Option<Passphrase>,
+}
+
+/// The wallet's, as the operator gave it at the start. Prints nothing.
+pub struct Passphrase(pub Zeroizing<String>);
+
+impl std::fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Passphrase")
+    }
 }
 
 /// How long a command about offers waits for the look at this machine.
@@ -54,6 +66,8 @@ pub struct Inner {
     recent: RecentBodies,
     /// What this machine can execute was looked at since the start.
     pub(crate) backends_known: watch::Sender<bool>,
+    /// Payments that the executor was not asked for yet, or has not answered for.
+    pub(crate) payments_waiting: AtomicUsize,
     shutdown: Notify,
     wake: OnceLock<Wake>,
     /// Nothing was recorded before this start.
@@ -78,7 +92,8 @@ pub fn open_store(home: &Home, vault: &Vault) -> Result<Store, ErrorBody> {
 impl Desk {
     /// Starts everything; the provider stays offline until the operator goes online.
     pub async fn start(options: Options) -> Result<Self, ErrorBody> {
-        let Options { home, network, practice_join, relay_alone, quiet } = options;
+        let Options { home, network, practice_join, relay_alone, quiet, wallet_passphrase } =
+            options;
         if network != Network::Practice && practice_join.is_some() {
             return Err(ErrorBody::refused(
                 "bad_address",
@@ -103,7 +118,8 @@ impl Desk {
         let inner = Arc::new(Inner {
             blossom: Blossom::new(egress.clone(), Arc::new(host::clock::now)),
             egress,
-            services: Services::new(&home),
+            services: Services::new(&home, wallet_passphrase),
+            payments_waiting: AtomicUsize::new(0),
             core,
             home,
             network,
@@ -247,6 +263,12 @@ impl Inner {
 
     /// Brings a command; the answer comes after its commit.
     pub async fn command(&self, command: Command) -> Result<Reply, ErrorBody> {
+        if matches!(command, Command::WalletAccept { .. }) {
+            let waiting = self.payments_waiting.load(Relaxed);
+            if waiting > 0 {
+                return Ok(Reply::Refused(engine::still_open(waiting)));
+            }
+        }
         if about_offers(&command) {
             self.backends_looked_at().await;
         }

@@ -18,10 +18,15 @@ use wallet::{
     wire,
 };
 
-use crate::{practice, process::Inner};
+use crate::{
+    practice,
+    process::{Inner, Passphrase},
+};
 
 /// Folder of the executor below a desk's home.
 pub const WALLET_DIR: &str = "wallet";
+/// Where systemd puts what a service may know.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 const RETRY: Duration = Duration::from_millis(100);
 const JOIN_RETRY: Duration = Duration::from_secs(1);
 
@@ -30,14 +35,16 @@ pub struct Services {
     running: Mutex<Vec<Supervisor>>,
     wallet_dir: PathBuf,
     practice: OnceLock<practice::Rendezvous>,
+    wallet_passphrase: Option<Arc<Passphrase>>,
 }
 
 impl Services {
-    pub fn new(home: &Home) -> Self {
+    pub fn new(home: &Home, wallet_passphrase: Option<Passphrase>) -> Self {
         Self {
             running: Mutex::new(Vec::new()),
             wallet_dir: home.join(WALLET_DIR),
             practice: OnceLock::new(),
+            wallet_passphrase: wallet_passphrase.map(Arc::new),
         }
     }
 
@@ -91,7 +98,15 @@ pub fn spawn(desk: &Arc<Inner>, tasks: &mut JoinSet<()>) -> Result<(), ErrorBody
 /// Starts one program and reports what it does.
 fn start(desk: &Arc<Inner>, program: Program, tasks: &mut JoinSet<()>) {
     let name = program.name;
-    let supervisor = Supervisor::start(program);
+    watch(desk, name, Supervisor::start(program), tasks);
+}
+
+fn watch(
+    desk: &Arc<Inner>,
+    name: &'static str,
+    supervisor: Supervisor,
+    tasks: &mut JoinSet<()>,
+) {
     let status = supervisor.status();
     desk.services.keep(supervisor);
     tasks.spawn(report(Arc::clone(desk), name, status));
@@ -134,7 +149,7 @@ async fn connect(desk: &Arc<Inner>, wallet: PathBuf) -> Result<(), ErrorBody> {
         join_network(desk, &dir).await?;
         tasks.spawn(keep_joined(Arc::clone(desk)));
     }
-    let program = Program {
+    let mut program = Program {
         name: "executor",
         path: wallet,
         args: vec![
@@ -147,7 +162,18 @@ async fn connect(desk: &Arc<Inner>, wallet: PathBuf) -> Result<(), ErrorBody> {
         output: dir.join("wallet.out"),
         env: crash_env("PILOTHOUSE_WALLET_CRASH_AT"),
     };
-    start(desk, program, &mut tasks);
+    // The folder's name only: what lies in it is for the executor to read.
+    let credentials = std::env::var_os(CREDENTIALS).map(|dir| (CREDENTIALS.into(), dir));
+    program.env.extend(credentials);
+    let supervisor = match desk.services.wallet_passphrase.clone() {
+        None => Supervisor::start(program),
+        Some(passphrase) => {
+            program.args.extend(["--passphrase-fd".into(), "0".into()]);
+            let line = Arc::new(move || format!("{}\n", *passphrase.0).into_bytes());
+            Supervisor::start_telling(program, line)
+        }
+    };
+    watch(desk, "executor", supervisor, &mut tasks);
     tasks.join_all().await;
     Ok(())
 }
@@ -205,10 +231,15 @@ fn write_relays_file(dir: &Path, relay_url: &str) -> Result<(), ErrorBody> {
         .map_err(|error| ErrorBody::new("not_written", error.to_string()))
 }
 
+const CRASH_HOW: &str = "PILOTHOUSE_CRASH_HOW";
+
 /// Debug builds pass a chosen fault point on to one program of ours.
 fn crash_env(name: &str) -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
     match std::env::var_os(name) {
-        Some(at) if cfg!(debug_assertions) => vec![("PILOTHOUSE_CRASH_AT".into(), at)],
+        Some(at) if cfg!(debug_assertions) => {
+            let how = std::env::var_os(CRASH_HOW).map(|how| (CRASH_HOW.into(), how));
+            std::iter::once(("PILOTHOUSE_CRASH_AT".into(), at)).chain(how).collect()
+        }
         _ => Vec::new(),
     }
 }

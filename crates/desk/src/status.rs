@@ -38,6 +38,8 @@ pub fn status_json(view: &View) -> Value {
             "reserved_msat": view.reserved_msat,
             "as_of": view.wallet.as_of.map(|at| at.to_rfc3339()),
             "node_id": view.wallet.node_id,
+            "fingerprint": view.wallet.fingerprint,
+            "other": view.wallet.other,
             "detail": view.wallet.detail,
         },
         "jobs": {

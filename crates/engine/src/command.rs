@@ -55,6 +55,10 @@ pub enum Command {
         approve: bool,
     },
     WalletRefresh,
+    /// Goes on with another wallet than the one that this desk was attached to.
+    WalletAccept {
+        fingerprint: String,
+    },
     /// Does an effect again that an adapter gave up on.
     EffectRetry {
         effect: EffectId,

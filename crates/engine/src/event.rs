@@ -93,6 +93,7 @@ domain::events! {
         "relay.changed" 1 => RelayChanged(RelayChanged);
         "service.changed" 1 => ServiceChanged(ServiceChanged);
         "wallet.attached" 1 => WalletAttached(WalletAttached);
+        "wallet.other_found" 1 => WalletOther(WalletOther);
         "wallet.behind" 1 => WalletBehind(WalletBehind);
         "wallet.changed" 1 => WalletChanged(WalletChanged);
         "wallet.balance" 1 => WalletBalance(WalletBalance);
@@ -164,15 +165,26 @@ pub struct ServiceChanged {
     pub detail: Option<String>,
 }
 
-/// The executor was found; another node than before starts its notices from the beginning.
+/// The executor was found; another node than before starts its notices from the beginning. That one
+/// is `WalletOther` first, until the operator accepts it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WalletAttached {
     pub node_id: String,
     pub backend: String,
+    /// By which people tell it from another one (`wallet::custody::fingerprint`).
+    #[serde(default)]
+    pub fingerprint: String,
     #[serde(default)]
     pub receives: Vec<wire::Rail>,
     #[serde(default)]
     pub pays: Vec<wire::Rail>,
+}
+
+/// Another wallet than the attached one answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WalletOther {
+    pub found: WalletAttached,
 }
 
 /// The executor's newest notice is older than the newest one here: its log is an older copy or a new

@@ -26,7 +26,10 @@ pub use present::{LogPosition, view_of};
 pub use rows::{Row, project, table};
 pub use state::State;
 pub use view::{Answer, Query, View};
-pub use wallet::wire;
+pub use wallet_orders::still_open;
+pub use wallet::{channels, wire};
+/// What the operator may spend, as the wallet's own limits and budgets say it.
+pub use safety::{Renewal, SpendLimits};
 
 /// Names the shape of [`State`] in snapshots; change it with the shape.
-pub const SNAPSHOT_SCHEMA: &str = "desk-4";
+pub const SNAPSHOT_SCHEMA: &str = "desk-5";

@@ -165,6 +165,8 @@ fn wallet(state: &State) -> WalletView {
         receives: mirror.receives.clone(),
         pays: mirror.pays.clone(),
         node_id: mirror.node_id.clone(),
+        fingerprint: mirror.fingerprint.clone(),
+        other: mirror.other.as_ref().map(|other| other.fingerprint.clone()),
         detail: mirror.detail.clone(),
         accounts: mirror.accounts.clone(),
     }

@@ -262,6 +262,7 @@ impl State {
             Command::WalletPay(pay) => self.pay(pay, now),
             Command::WalletAnswer { key, approve } => self.answer_payment(key, *approve),
             Command::WalletRefresh => Step::reply(Reply::Done),
+            Command::WalletAccept { fingerprint } => self.accept_wallet(fingerprint),
             Command::EffectRetry { effect } => self.try_again(effect),
             Command::EffectDrop { effect } => self.drop_letter(effect, now),
             Command::RelayAdd { url } => self.add_relay(url),

@@ -25,6 +25,7 @@ fn known(type_name: &str, data: &Value) -> Option<String> {
         "relay.changed" => with_detail(format!("Relay {} is {}", text("url"), text("state")), data),
         "service.changed" => with_detail(format!("{} is {}", text("name"), text("state")), data),
         "wallet.attached" => format!("Wallet found: {} node {}", text("backend"), text("node_id")),
+        "wallet.other_found" => format!("Another wallet answers: {}", text("fingerprint")),
         "wallet.behind" => {
             format!("The wallet's log ends at {}, {} was known", data["newest"], data["known"])
         }

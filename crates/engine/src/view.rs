@@ -102,6 +102,10 @@ pub struct WalletView {
     pub receives: Vec<Rail>,
     pub pays: Vec<Rail>,
     pub node_id: Option<String>,
+    /// By which people tell it from another one.
+    pub fingerprint: Option<String>,
+    /// The fingerprint of another wallet that answers in its place.
+    pub other: Option<String>,
     pub detail: Option<String>,
     pub accounts: Vec<AccountView>,
 }
@@ -117,6 +121,8 @@ pub enum WalletState {
     Syncing,
     Ready,
     NotReachable,
+    /// Another wallet answers than the one of this desk: nothing is asked of it.
+    OtherWallet,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

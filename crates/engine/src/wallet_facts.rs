@@ -11,7 +11,7 @@ use wallet::wire::{self, Direction, NodeState, NoticeKind, PaymentState};
 use crate::{
     event::{
         AnswerFailed, DeskEvent, PaymentChanged, PaymentRefused, WalletAccounts, WalletAttached,
-        WalletBalance, WalletBehind, WalletChanged,
+        WalletBalance, WalletBehind, WalletChanged, WalletOther,
     },
     input::WalletFact,
     state::{EngineStep, State, desk, payment_stream},
@@ -89,7 +89,13 @@ impl State {
     fn wallet_info(&self, info: &wire::Info, now: Timestamp) -> EngineStep {
         let mut step = Step::nothing();
         let is_named = !info.node_id.is_empty();
+        let fingerprint = wallet::custody::fingerprint(info.network, &info.node_id);
+        if is_named && self.wallet.node_id.as_ref().is_some_and(|ours| *ours != info.node_id) {
+            return self.other_wallet(info, fingerprint, now);
+        }
         let known = self.wallet.node_id.as_ref() == Some(&info.node_id)
+            && self.wallet.fingerprint.as_ref() == Some(&fingerprint)
+            && self.wallet.other.is_none()
             && self.wallet.backend.as_ref() == Some(&info.backend)
             && self.wallet.receives == info.receives
             && self.wallet.pays == info.pays;
@@ -97,6 +103,7 @@ impl State {
             let attached = WalletAttached {
                 node_id: info.node_id.clone(),
                 backend: info.backend.clone(),
+                fingerprint,
                 receives: info.receives.clone(),
                 pays: info.pays.clone(),
             };
@@ -107,6 +114,29 @@ impl State {
         if let Some(balance) = &info.balance {
             step.emits.extend(self.balance(balance, None).emits);
         }
+        step
+    }
+
+    /// A wallet answers in place of ours: it is told, and nothing else is made of what it says.
+    fn other_wallet(&self, info: &wire::Info, fingerprint: String, now: Timestamp) -> EngineStep {
+        let ours = self.wallet.fingerprint.as_deref().unwrap_or("of unknown fingerprint");
+        let detail = format!(
+            "Wallet {fingerprint} answers where wallet {ours} was. Nothing is paid from it. Bring the \
+             old one back, or go on with this one: `pilothouse wallet accept {fingerprint}`."
+        );
+        let found = WalletAttached {
+            node_id: info.node_id.clone(),
+            backend: info.backend.clone(),
+            fingerprint,
+            receives: info.receives.clone(),
+            pays: info.pays.clone(),
+        };
+        let mut step = Step::nothing();
+        if self.wallet.other.as_ref() != Some(&found) {
+            step = desk(DeskEvent::WalletOther(WalletOther { found }));
+        }
+        let state = self.wallet_state(WalletState::OtherWallet, &Some(detail), None, now);
+        step.emits.extend(state.emits);
         step
     }
 

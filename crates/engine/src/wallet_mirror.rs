@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use wallet::wire;
 
 use crate::{
-    event::{DeskEvent, PaymentChanged},
+    event::{DeskEvent, PaymentChanged, WalletAttached},
     view::WalletState,
 };
 
@@ -19,6 +19,9 @@ pub struct WalletMirror {
     pub detail: Option<String>,
     pub node_id: Option<String>,
     pub backend: Option<String>,
+    pub fingerprint: Option<String>,
+    /// Another wallet than ours, which answers in its place: nothing is asked of it.
+    pub other: Option<WalletAttached>,
     pub receives: Vec<wire::Rail>,
     pub pays: Vec<wire::Rail>,
     pub accounts: Vec<wire::AccountView>,
@@ -54,11 +57,18 @@ impl WalletMirror {
                 if self.node_id.as_ref() != Some(&attached.node_id) {
                     self.cursor = 0;
                     self.accounts.clear();
+                    self.balance = None;
                 }
+                self.other = None;
+                self.fingerprint = Some(attached.fingerprint.clone()).filter(|of| !of.is_empty());
                 self.node_id = Some(attached.node_id.clone());
                 self.backend = Some(attached.backend.clone());
                 self.receives.clone_from(&attached.receives);
                 self.pays.clone_from(&attached.pays);
+            }
+            DeskEvent::WalletOther(found) => {
+                self.other = Some(found.found.clone());
+                self.balance = None;
             }
             DeskEvent::WalletAccounts(seen) => {
                 self.accounts.clone_from(&seen.accounts);

@@ -8,11 +8,14 @@ use crate::{
     command::Reply,
     effect::{Effect, WalletEffect},
     event::{DeskEvent, PaymentAnswered, PaymentRequested},
-    state::{EngineStep, State, payment_stream, refused},
+    state::{EngineStep, State, desk, payment_stream, refused},
 };
 
 impl State {
     pub(crate) fn receive(&self, receive: &wire::Receive, now: Timestamp) -> EngineStep {
+        if let Some(other) = self.is_other_wallet() {
+            return other;
+        }
         let key = &receive.key;
         let started = Reply::PaymentStarted { key: key.clone() };
         if self.wallet.payment(key).is_some() {
@@ -32,6 +35,9 @@ impl State {
 
     /// The executor reads the request and decides; here only its key is known.
     pub(crate) fn pay(&self, pay: &wire::Pay, now: Timestamp) -> EngineStep {
+        if let Some(other) = self.is_other_wallet() {
+            return other;
+        }
         let key = &pay.key;
         let started = Reply::PaymentStarted { key: key.clone() };
         if let Some(known) = self.wallet.payment(key) {
@@ -54,7 +60,52 @@ impl State {
         payment_step(key, event, WalletEffect::Pay(pay.clone())).answer(started)
     }
 
+    fn is_other_wallet(&self) -> Option<EngineStep> {
+        self.wallet.other.as_ref().map(|other| {
+            refused(
+                ErrorBody::refused(
+                    "other_wallet",
+                    format!(
+                        "Another wallet ({}) answers than the one of this desk. Nothing was done.",
+                        other.fingerprint
+                    ),
+                )
+                .hint("Bring the old wallet back, or accept this one: `pilothouse wallet accept`."),
+            )
+        })
+    }
+
+    /// Goes on with another wallet than before: never while a payment of the old one is open, as it
+    /// could be paid a second time from the new one.
+    pub(crate) fn accept_wallet(&self, fingerprint: &str) -> EngineStep {
+        let Some(other) = &self.wallet.other else {
+            return refused(ErrorBody::refused(
+                "no_other_wallet",
+                "No other wallet answers; nothing changed.",
+            ));
+        };
+        if other.fingerprint != fingerprint {
+            return refused(ErrorBody::refused(
+                "other_fingerprint",
+                format!("The wallet that answers is {}; nothing changed.", other.fingerprint),
+            ));
+        }
+        let open = |payment: &&wire::Payment| {
+            payment.direction == wire::Direction::Out
+                && !payment.state.is_over()
+                && payment.state != wire::PaymentState::AwaitingApproval
+        };
+        let open = self.wallet.payments().filter(open).count();
+        if open > 0 {
+            return refused(still_open(open));
+        }
+        desk(DeskEvent::WalletAttached(other.clone())).answer(Reply::Done)
+    }
+
     pub(crate) fn answer_payment(&self, key: &IdempotencyKey, approve: bool) -> EngineStep {
+        if let Some(other) = self.is_other_wallet() {
+            return other;
+        }
         let waits = self
             .wallet
             .payment(key)
@@ -71,6 +122,18 @@ impl State {
         let started = Reply::PaymentStarted { key: key.clone() };
         Step::nothing().emit(emit.effect(effect)).answer(started)
     }
+}
+
+/// Payments of the old wallet stand in the way of a new one.
+pub fn still_open(count: usize) -> ErrorBody {
+    ErrorBody::refused(
+        "payments_open",
+        format!(
+            "{count} payments of the old wallet are not over, and nobody else can say what became \
+             of them. Nothing changed."
+        ),
+    )
+    .hint("Bring the old wallet back until they are over, or begin anew in another home.")
 }
 
 fn payment_step(key: &IdempotencyKey, event: PaymentRequested, effect: WalletEffect) -> EngineStep {

@@ -1,6 +1,7 @@
 //! Fault points of debug builds: the process ends itself by SIGKILL at the n-th step it takes.
 //!
-//! `PILOTHOUSE_CRASH_AT=<n>` chooses the step. Release builds have none of this.
+//! `PILOTHOUSE_CRASH_AT=<n>` chooses the step; with `PILOTHOUSE_CRASH_HOW=panic` the step panics
+//! instead. Release builds have none of this.
 
 /// Counts one step (a commit, or a dispatch after it) and ends the process there if asked to.
 pub fn step() {
@@ -29,6 +30,9 @@ mod armed {
     }
 
     fn die() -> ! {
+        if std::env::var_os("PILOTHOUSE_CRASH_HOW").is_some_and(|how| how == "panic") {
+            panic!("a fault was asked for");
+        }
         #[cfg(unix)]
         {
             use rustix::process::{Signal, getpid, kill_process};

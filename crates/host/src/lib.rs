@@ -8,6 +8,7 @@ pub mod faults;
 pub mod home;
 pub mod ipc;
 pub mod logging;
+pub mod secret;
 pub mod supervise;
 
 pub use crate::core::{Core, CoreOptions, Pending, Signer};

@@ -7,6 +7,7 @@ pub mod attach;
 pub mod backend;
 pub mod backup;
 pub mod chain_file;
+pub mod custody;
 mod channel_calls;
 mod effects;
 mod facts;

@@ -14,7 +14,8 @@ struct Args {
     home: PathBuf,
     #[arg(long, default_value = "practice")]
     network: Network,
-    /// Read the vault's passphrase from this file descriptor.
+    /// Read the vault's passphrase from the first line of this file descriptor. Without it, the
+    /// credential `pilothouse-wallet-passphrase` is looked for in $CREDENTIALS_DIRECTORY.
     #[arg(long)]
     passphrase_fd: Option<u32>,
     /// End when standard input ends, which it does when the parent is gone.
@@ -45,6 +46,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Err(error) = pilothouse_wallet::custody::harden() {
+        eprintln!("pilothouse-wallet: {error}");
+        return ExitCode::FAILURE;
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -1,10 +1,9 @@
 //! One run of the executor, from the lock on its home to the last checkpoint.
 
 use domain::{ErrorBody, ExitCode, Network};
-use host::{Core, CoreOptions, Home, HomeError, HomeLock, core::Signer, ending, ipc, logging};
+use host::{Core, CoreOptions, Home, HomeError, HomeLock, core::Signer, ipc, logging};
 use ldk_node::bip39::Mnemonic;
 use std::{
-    io::Read,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -23,6 +22,7 @@ use crate::{
         keeper::Keeper,
         restore,
     },
+    custody::{self, Guard, Opened},
     house::{House, Tide},
     ldk::{LdkBackend, Options},
     nwc::{self, keys::KeyMaker, manage::Door, service::Service},
@@ -60,7 +60,9 @@ pub async fn run(options: RunOptions) -> Result<(), ErrorBody> {
     restore::check_whole(home.root())?;
     check_here(&home, &options)?;
     let limits = first_limits(options.network);
-    let vault = Arc::new(open_vault(&home, &options)?);
+    let Some(Opened { vault, proved }) = custody::open(&home, &options).await? else {
+        return Ok(());
+    };
     let mnemonic: Mnemonic = vault
         .words()
         .parse()
@@ -77,6 +79,7 @@ pub async fn run(options: RunOptions) -> Result<(), ErrorBody> {
     let calls = Arc::new(Calls {
         house: Arc::clone(&house),
         network: options.network,
+        custody: Guard::new(Arc::clone(&vault), proved),
         words: { Box::new(move || vault.words()) },
         keeper: Some(Arc::clone(&keeper)),
         backup: None,
@@ -247,35 +250,14 @@ fn in_home(error: HomeError) -> ErrorBody {
     }
 }
 
-/// The money seed: of its own vault, made at the first start.
-fn open_vault(home: &Home, options: &RunOptions) -> Result<Vault, ErrorBody> {
-    let dir = home.join("vault");
-    let source = match options.passphrase_fd {
-        Some(fd) => PassphraseSource::Given(read_secret(fd)?),
-        None => PassphraseSource::Generate,
-    };
-    let failed = |error: vault::VaultError| ErrorBody::new("vault", error.to_string());
-    if Vault::exists(&dir) {
-        return Vault::open(&dir, options.network, source).map_err(failed);
-    }
-    let created = Vault::create(&dir, options.network, source).map_err(failed)?;
-    tracing::info!(kept = ?created.vault.kept_in(), "a new money seed was made");
-    Ok(created.vault)
-}
-
-pub(crate) fn read_secret(fd: u32) -> Result<Zeroizing<String>, ErrorBody> {
-    const MAX_BYTES: u64 = 4_096;
-    let mut text = Zeroizing::new(String::with_capacity(MAX_BYTES as usize));
-    let read = std::fs::File::open(format!("/dev/fd/{fd}"))
-        .and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text));
-    match read {
-        Ok(_) => Ok(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned())),
-        Err(error) => Err(ErrorBody::new(
+fn read_secret(fd: u32) -> Result<Zeroizing<String>, ErrorBody> {
+    host::secret::of_descriptor(fd).map_err(|error| {
+        ErrorBody::new(
             "passphrase",
             format!("A secret cannot be read from file descriptor {fd}: {error}."),
         )
-        .exit(ExitCode::Usage)),
-    }
+        .exit(ExitCode::Usage)
+    })
 }
 
 /// A wallet's folder that was copied may be the older of two: channels start only where nobody can
@@ -334,14 +316,7 @@ fn open_store(path: &Path, vault: &Vault) -> Result<Store, ErrorBody> {
 fn watch_for_the_end(house: &Arc<House<LdkBackend>>, exit_with_parent: bool) {
     let asked = Arc::clone(house);
     tokio::spawn(async move {
-        if exit_with_parent {
-            tokio::select! {
-                () = ending::signalled() => {}
-                () = ending::parent_gone() => {}
-            }
-        } else {
-            ending::signalled().await;
-        }
+        custody::asked_to_end(exit_with_parent).await;
         asked.end();
     });
 }

@@ -24,6 +24,7 @@ use crate::{
         keeper::{self, Keeper},
     },
     channel_calls,
+    custody::Guard,
     house::House,
 };
 
@@ -49,6 +50,8 @@ pub struct Calls<B> {
     pub keeper: Option<Arc<Keeper>>,
     /// The log and where copies of it go, where the log is all that there is.
     pub backup: Option<(backup::Sources, PathBuf)>,
+    /// What only the operator may do.
+    pub custody: Guard,
 }
 
 impl<B: Backend> Handler for Calls<B> {
@@ -62,7 +65,14 @@ impl<B: Backend> Handler for Calls<B> {
 }
 
 impl<B: Backend> Calls<B> {
-    async fn answer(&self, name: &str, params: Value) -> Result<Value, ErrorBody> {
+    async fn answer(&self, name: &str, mut params: Value) -> Result<Value, ErrorBody> {
+        let backend = self.house.backend.get();
+        let known_by =
+            backend.map(|backend| wallet::custody::fingerprint(self.network, &backend.node_id()));
+        if let Some(answer) = self.custody.answer(name, &mut params, known_by).await {
+            return answer;
+        }
+        self.custody.check(&self.house, name, &params).await?;
         match name {
             method::INFO => json(&self.info().await?),
             method::REFRESH => json(&self.refresh().await?),

@@ -12,6 +12,7 @@ use host::{Core, CoreOptions, ipc::Handler};
 use pilothouse_wallet::{
     attach::attach,
     backup,
+    custody::Guard,
     house::{House, Tide},
     secret::InvoiceSecret,
     server::Calls,
@@ -68,6 +69,7 @@ impl Executor {
                 backup::Sources { log, files: vec![dir.join("absent.json")] },
                 dir.join("backups"),
             )),
+            custody: Guard::none(),
         };
         Self { calls, house, _pumps: pumps }
     }

@@ -13,7 +13,7 @@ use std::{
 use tokio::{runtime::Runtime, sync::oneshot};
 
 use super::{Context, runtime};
-use crate::process::{Desk, Options};
+use crate::process::{Desk, Options, Passphrase};
 
 #[derive(Debug, Args)]
 pub(crate) struct Up {
@@ -29,6 +29,9 @@ pub(crate) struct Up {
     /// Draw every screen into this folder once the provider is online, then exit
     #[arg(long, hide = true, value_name = "DIR")]
     pictures: Option<PathBuf>,
+    /// Hand the first line of this file descriptor to the wallet as its passphrase
+    #[arg(long, value_name = "FD")]
+    wallet_passphrase_fd: Option<u32>,
     /// Exit when standard input closes (for programs that start a desk)
     #[arg(long, hide = true)]
     exit_with_parent: bool,
@@ -42,6 +45,7 @@ impl Up {
             practice_join: None,
             relay: None,
             pictures: None,
+            wallet_passphrase_fd: None,
             exit_with_parent: false,
         }
     }
@@ -58,6 +62,7 @@ impl Up {
             practice_join: self.practice_join,
             relay_alone: self.relay,
             quiet: !headless,
+            wallet_passphrase: self.wallet_passphrase_fd.map(passphrase).transpose()?,
         };
         let mut desk = runtime.block_on(Desk::start(options))?;
         let ready = json!({ "ready": true, "home": desk.home().root() });
@@ -77,6 +82,13 @@ impl Up {
         runtime.shutdown_timeout(std::time::Duration::from_secs(5));
         outcome.and(stopped)
     }
+}
+
+fn passphrase(fd: u32) -> Result<Passphrase, ErrorBody> {
+    host::secret::of_descriptor(fd).map(Passphrase).map_err(|error| {
+        ErrorBody::new("no_passphrase", format!("No passphrase was read: {error}."))
+            .exit(ExitCode::Usage)
+    })
 }
 
 /// Goes online, lets the wallet get ready, and draws what a window would show.

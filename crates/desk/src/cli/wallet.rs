@@ -12,6 +12,7 @@ mod backup;
 mod chain;
 mod channels;
 mod connections;
+mod custody;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Wallet {
@@ -84,6 +85,8 @@ pub(crate) enum Wallet {
         #[arg(long)]
         key: Option<String>,
     },
+    #[command(flatten)]
+    Custody(custody::Custody),
     /// Payments, newest first
     History {
         #[arg(long, default_value_t = 50)]
@@ -122,9 +125,12 @@ impl Wallet {
         if let Self::Chain(chain) = self {
             return chain.run(context);
         }
+        if let Self::Custody(custody) = self {
+            return custody.run(context).await;
+        }
         let desk = context.desk().await?;
         match self {
-            Self::Chain(_) => {}
+            Self::Chain(_) | Self::Custody(_) => {}
             Self::Balance => {
                 let answer = desk.call("wallet.refresh", Value::Null).await?;
                 context.out.result(&answer, || balance_text(&answer));

@@ -5,7 +5,10 @@ use engine::{Effect, Fact, Input, WalletEffect, WalletFact, view::WalletState};
 use host::{Pending, ipc::Client};
 use nip90::{buyer::BuyerEffect, provider::ProviderEffect};
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 use tokio::{sync::watch, task::JoinSet};
 use wallet::{
     channels::method as channels,
@@ -55,8 +58,7 @@ async fn stay_connected(desk: Arc<Inner>, connected: watch::Sender<Option<Arc<Cl
         let error = match Client::connect(desk.services.wallet_dir(), wire::SERVICE).await {
             Ok(client) => {
                 let client = Arc::new(client);
-                connected.send_replace(Some(Arc::clone(&client)));
-                let lost = follow(&desk, &client).await;
+                let lost = follow(&desk, &client, &connected).await;
                 connected.send_replace(None);
                 lost
             }
@@ -74,12 +76,35 @@ async fn stay_connected(desk: Arc<Inner>, connected: watch::Sender<Option<Arc<Cl
     }
 }
 
-/// Follows one connection until it is lost; gives why.
-async fn follow(desk: &Inner, client: &Client) -> ErrorBody {
-    let outcome = async {
+/// Waits until the desk's own wallet answers here, and gives the cursor of its newest notice.
+/// Another wallet is told of, and waits for the operator: nothing is asked of it until then.
+async fn own_wallet(desk: &Inner, client: &Client) -> Result<u64, ErrorBody> {
+    let mut views = desk.views();
+    loop {
         let info: wire::Info = client.request(method::INFO, &Value::Null).await?;
-        let newest = info.cursor;
+        let (newest, node_id) = (info.cursor, info.node_id.clone());
         tell(desk, WalletFact::Info(info)).await?;
+        let is_ours = {
+            let view = views.borrow_and_update();
+            view.wallet.node_id.as_ref().is_none_or(|ours| *ours == node_id)
+        };
+        if is_ours && !node_id.is_empty() {
+            return Ok(newest);
+        }
+        let _looked_at_again = tokio::time::timeout(RECONNECT, views.changed()).await;
+        tokio::time::sleep(RECONNECT).await;
+    }
+}
+
+/// Follows one connection until it is lost; gives why.
+async fn follow(
+    desk: &Inner,
+    client: &Arc<Client>,
+    connected: &watch::Sender<Option<Arc<Client>>>,
+) -> ErrorBody {
+    let outcome = async {
+        let newest = own_wallet(desk, client).await?;
+        connected.send_replace(Some(Arc::clone(client)));
         tell(desk, WalletFact::Connected { newest }).await?;
         // The machine forgets a cursor that is ahead of the executor's: everything is read anew.
         let known = desk.view().wallet_cursor;
@@ -196,12 +221,29 @@ async fn taken_on(client: &Client, pay: &wire::Pay, error: ErrorBody) -> Said {
     }
 }
 
+/// Counts a payment that was not answered for.
+struct Waiting(Arc<Inner>);
+
+impl Waiting {
+    fn new(desk: Arc<Inner>) -> Self {
+        desk.payments_waiting.fetch_add(1, Relaxed);
+        Self(desk)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.payments_waiting.fetch_sub(1, Relaxed);
+    }
+}
+
 /// Asks until the executor has answered. Asking again is safe: the key makes it the same payment.
 async fn act(desk: Arc<Inner>, mut link: Link, pending: Pending<Effect>) {
     let Some(ask) = Ask::of(&pending.effect, "Pilothouse") else {
         return not_ours(&desk, pending).await;
     };
     let Pending { id, effect, .. } = pending;
+    let _counted = matches!(ask, Ask::Pay(_)).then(|| Waiting::new(Arc::clone(&desk)));
     let mut backoff = Backoff::new(RECONNECT, LONGEST_RETRY);
     loop {
         let client = match link.wait_for(Option::is_some).await {
@@ -279,11 +321,17 @@ const PASSED_ON: &[&str] = &[
     method::CONNECTION_CLOSE,
     method::CONNECTION_RELAYS,
     method::BACKUP,
+    method::CUSTODY,
+    method::UNLOCK,
+    method::LOCK,
     method::BACKUP_SET,
     method::BACKUP_STATUS,
     method::REHEARSE,
     method::CHECK_WORDS,
 ];
+
+/// What another wallet than the desk's own may be asked.
+const OF_ANY_WALLET: &[&str] = &[method::CUSTODY, method::UNLOCK, method::LOCK];
 
 /// Asks the executor, and gives its answer as it is. Nothing of it is logged here.
 pub async fn pass_on(desk: &Inner, asked: &str, params: Value) -> Result<Value, ErrorBody> {
@@ -298,6 +346,13 @@ pub async fn pass_on(desk: &Inner, asked: &str, params: Value) -> Result<Value, 
             ErrorBody::new("invalid_params", format!("The parameters do not fit: {error}"))
         })?;
         return resolve::quote(desk, wish).await;
+    }
+    if desk.view().wallet.other.is_some() && !OF_ANY_WALLET.contains(&asked) {
+        return Err(ErrorBody::refused(
+            "other_wallet",
+            "Another wallet answers than the one of this desk. It was not asked.",
+        )
+        .hint("Bring the old wallet back, or accept this one: `pilothouse wallet accept`."));
     }
     let client = Client::connect(desk.services.wallet_dir(), wire::SERVICE).await?;
     client.request(asked, &params).await

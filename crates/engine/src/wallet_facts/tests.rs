@@ -85,3 +85,71 @@ fn notices_of_an_older_log_are_read_anew() {
     notice(&mut state, 45, "op/a", PaymentState::Failed);
     assert_eq!(state_of(&state, "op/a"), Some(PaymentState::Settled), "taken once again");
 }
+
+fn info(node_id: &str) -> wire::Info {
+    wire::Info {
+        network: Network::Practice,
+        backend: "model".into(),
+        node_id: node_id.into(),
+        state: NodeState::Ready,
+        balance: None,
+        cursor: 0,
+        detail: None,
+        receives: Vec::new(),
+        pays: Vec::new(),
+        listening_address: None,
+    }
+}
+
+/// The refusal of a command, or none.
+fn refusal(state: &mut State, command: crate::Command) -> Option<String> {
+    let reply = state.decide(&Input::Command(command.clone()), NOW).reply;
+    feed(state, Input::Command(command));
+    match reply {
+        Some(crate::Reply::Refused(error)) => Some(error.code.to_string()),
+        _ => None,
+    }
+}
+
+#[test]
+fn another_wallet_stops_everything_until_the_operator_accepts_it_or_the_old_one_is_back() {
+    use crate::Command;
+    let mut state = State::default();
+    feed(&mut state, Input::started("test", Network::Practice));
+    tell(&mut state, WalletFact::Info(info("old")));
+    assert_eq!(state.wallet.state, WalletState::Ready);
+    let old = state.wallet.fingerprint.clone().unwrap();
+    let new = wallet::custody::fingerprint(Network::Practice, "new");
+    let pay = |key: &str| {
+        let key = IdempotencyKey::new(key).unwrap();
+        Command::WalletPay(wire::Pay::invoice(key, "lnbcrt1".into(), Msat::from_sat(5), Msat::ZERO))
+    };
+    let accept = |fingerprint: &str| Command::WalletAccept { fingerprint: fingerprint.into() };
+    assert_eq!(refusal(&mut state, pay("op/open")), None);
+    assert_eq!(refusal(&mut state, accept(&old)).as_deref(), Some("no_other_wallet"));
+
+    let events = tell(&mut state, WalletFact::Info(info("new")));
+    assert!(matches!(events[0], Event::Desk(DeskEvent::WalletOther(_))), "{events:?}");
+    assert_eq!(state.wallet.state, WalletState::OtherWallet);
+    assert!(state.wallet.detail.as_ref().is_some_and(|why| why.contains(&new)));
+    assert_eq!(state.wallet.fingerprint.as_ref(), Some(&old), "it is not ours");
+    assert_eq!((state.wallet.balance, state.wallet.node_id.as_deref()), (None, Some("old")));
+    assert!(tell(&mut state, WalletFact::Info(info("new"))).is_empty(), "told once");
+    assert_eq!(refusal(&mut state, pay("op/b")).as_deref(), Some("other_wallet"));
+    assert_eq!(refusal(&mut state, accept(&old)).as_deref(), Some("other_fingerprint"));
+    assert_eq!(refusal(&mut state, accept(&new)).as_deref(), Some("payments_open"));
+
+    tell(&mut state, WalletFact::Info(info("old")));
+    assert_eq!((state.wallet.state, state.wallet.other.is_none()), (WalletState::Ready, true));
+    assert_eq!(refusal(&mut state, pay("op/c")), None);
+    for key in ["op/open", "op/c"] {
+        let error = ErrorBody::refused("over_limit", "Nothing was sent.");
+        tell(&mut state, WalletFact::Refused { key: IdempotencyKey::new(key).unwrap(), error });
+    }
+    tell(&mut state, WalletFact::Info(info("new")));
+    assert_eq!(refusal(&mut state, accept(&new)), None);
+    assert_eq!(state.wallet.fingerprint.as_ref(), Some(&new));
+    tell(&mut state, WalletFact::Info(info("new")));
+    assert_eq!(state.wallet.state, WalletState::Ready);
+    assert_eq!(refusal(&mut state, pay("op/d")), None);
+}

@@ -43,7 +43,10 @@ impl<B: Backend> Handler for Door<B> {
             let service = &self.service;
             match name {
                 method::CONNECTIONS => json_of(&service.list().await?),
-                method::CONNECTION_CREATE => json_of(&service.create(read(params)?).await?),
+                method::CONNECTION_CREATE => {
+                    self.calls.custody.check(&self.calls.house, name, &params).await?;
+                    json_of(&service.create(read(params)?).await?)
+                }
                 method::CONNECTION_CLOSE => {
                     let AccountQuery { id } = read(params)?;
                     json_of(&service.close(&id).await?)

@@ -9,6 +9,7 @@ use pilothouse_wallet::{
     attach::attach,
     backend::Backend,
     backup,
+    custody::Guard,
     house::{House, Tide},
     nwc::{
         keys::KeyMaker,
@@ -78,6 +79,7 @@ impl<B: Backend> Served<B> {
             words: Box::new(|| Zeroizing::new("one two three".into())),
             keeper: None,
             backup: Some((backup::Sources { log, files: Vec::new() }, dir.join("backups"))),
+            custody: Guard::none(),
         });
         let keys = KeyMaker::new(Zeroizing::new([4; 32]));
         let service = Arc::new(Service::new(Arc::clone(&calls), keys, dir.to_owned()));
