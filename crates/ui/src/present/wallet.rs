@@ -83,6 +83,9 @@ fn resolves(state: WalletState) -> &'static str {
         WalletState::Syncing => "The wallet is catching up with its chain.",
         WalletState::Ready => "The wallet is ready; refresh to ask again.",
         WalletState::NotReachable => "The wallet program is not running; it is being restarted.",
+        WalletState::OtherWallet => {
+            "Another wallet answers than yours: bring the old one back, or accept this one."
+        }
     }
 }
 

@@ -114,6 +114,7 @@ pub fn wallet(state: WalletState) -> (&'static str, Tone) {
         WalletState::Syncing => ("Syncing", Tone::Waiting),
         WalletState::Ready => ("Ready", Tone::Good),
         WalletState::NotReachable => ("Not reachable", Tone::Danger),
+        WalletState::OtherWallet => ("Another wallet", Tone::Danger),
     }
 }
 

@@ -298,6 +298,8 @@ pub fn busy() -> View {
             receives: vec![Rail::Bolt11],
             pays: vec![Rail::Bolt11],
             accounts: Vec::new(),
+            fingerprint: Some("3f2a-90c1-77de-0b64".into()),
+            other: None,
             node_id: Some(
                 "03e7156ae33b0a208d0744199163177e909e80176e55d97a2f221ede0f934dd9ad".into(),
             ),
