@@ -155,8 +155,8 @@ impl Executor {
             house,
             network: Network::Practice,
             words: Box::new(|| Zeroizing::new(String::new())),
-            backup: backup::Sources { log, files: Vec::new() },
-            backups: home.join("backups"),
+            keeper: None,
+            backup: Some((backup::Sources { log, files: Vec::new() }, home.join("backups"))),
         };
         let server = ipc::serve(home.root(), SERVICE, Arc::new(calls)).unwrap();
         let client = Client::connect(home.root(), SERVICE).await.unwrap();

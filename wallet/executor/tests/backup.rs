@@ -424,6 +424,26 @@ fn run_restore(home: &Path, from: &Path, words: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// Chooses the place, shows that the words are written down, and rehearses. Gives the words.
+async fn backed_up(program: &Program, home: &Path, place: &Path) -> Vec<String> {
+    let missing = program.call("backup", Value::Null).await.unwrap_err();
+    assert_eq!(missing.code, "no_backup_place");
+    let inside = json!({ "place": home.join("wallet"), "policy": "strict" });
+    assert_eq!(program.call("backup_set", inside).await.unwrap_err().code, "bad_place");
+    let set = json!({ "place": place, "policy": "strict" });
+    let status = program.call("backup_set", set).await.unwrap();
+    assert_eq!(status["places"][0]["state"], "fresh", "{status}");
+    let seed = program.call("show_seed", json!({ "confirm": SHOW_SEED_CONFIRM })).await.unwrap();
+    let words: Vec<String> = serde_json::from_value(seed["words"].clone()).unwrap();
+    let check = |word: &str| json!({ "words": [[1, words[0]], [5, words[4]], [12, word]] });
+    let wrong = program.call("check_words", check("never")).await.unwrap_err();
+    assert_eq!(wrong.code, "wrong_words");
+    let status = program.call("check_words", check(&words[11])).await.unwrap();
+    assert_eq!(status["words_written_down"], true);
+    assert_eq!(program.call("rehearse", Value::Null).await.unwrap()["passed"], true);
+    words
+}
+
 /// Killed while money moves both ways; its whole home is deleted; the folder brings it back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_wallet_that_is_gone_comes_back_to_the_msat() {
@@ -440,21 +460,7 @@ async fn a_wallet_that_is_gone_comes_back_to_the_msat() {
     let text = |name: &str| info[name].as_str().unwrap().to_owned();
     practice::join(&practice, text("node_id"), text("listening_address")).await;
     program.ready().await;
-    let missing = program.call("backup", Value::Null).await.unwrap_err();
-    assert_eq!(missing.code, "no_backup_place");
-    let inside = json!({ "place": home.join("wallet"), "policy": "strict" });
-    assert_eq!(program.call("backup_set", inside).await.unwrap_err().code, "bad_place");
-    let set = json!({ "place": place, "policy": "strict" });
-    let status = program.call("backup_set", set).await.unwrap();
-    assert_eq!(status["places"][0]["state"], "fresh", "{status}");
-    let seed = program.call("show_seed", json!({ "confirm": SHOW_SEED_CONFIRM })).await.unwrap();
-    let words: Vec<String> = serde_json::from_value(seed["words"].clone()).unwrap();
-    let check = |word: &str| json!({ "words": [[1, words[0]], [5, words[4]], [12, word]] });
-    let wrong = program.call("check_words", check("never")).await.unwrap_err();
-    assert_eq!(wrong.code, "wrong_words");
-    let status = program.call("check_words", check(&words[11])).await.unwrap();
-    assert_eq!(status["words_written_down"], true);
-    assert_eq!(program.call("rehearse", Value::Null).await.unwrap()["passed"], true);
+    let words = backed_up(&program, &home, &place).await;
 
     let mut coming = Vec::new();
     for n in 0..PAYMENTS {

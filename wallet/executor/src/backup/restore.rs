@@ -61,8 +61,8 @@ pub fn restore(asked: Restore<'_>) -> Result<RestoreReport, ErrorBody> {
     let reading = Reading { network, scratch: work.join("scratch"), runtime };
     let plan = Plan { work: work.root(), log, reading, vault: &vault, words: &mnemonic };
     let restored = match from {
-        Some(from) => plan.from_folder(from),
-        None => plan.from_words(birthday),
+        Some(from) => plan.folder(from),
+        None => plan.words_alone(birthday),
     };
     let report = match restored {
         Ok(report) => report,
@@ -132,7 +132,7 @@ struct Plan<'p> {
 }
 
 impl Plan<'_> {
-    fn from_folder(&self, from: &Path) -> Result<RestoreReport, ErrorBody> {
+    fn folder(&self, from: &Path) -> Result<RestoreReport, ErrorBody> {
         let key = CopyKey::new(&self.vault.derive(LABEL));
         let folder = Folder::find(from, &key).map_err(|error| refuse(&error))?;
         let found = folder.read().map_err(|error| refuse(&error))?;
@@ -178,7 +178,7 @@ impl Plan<'_> {
         Ok(RestoreReport { verdict, recovers, lost: lost(&report), ..report })
     }
 
-    fn from_words(&self, birthday: Option<(u32, BlockHash)>) -> Result<RestoreReport, ErrorBody> {
+    fn words_alone(&self, birthday: Option<(u32, BlockHash)>) -> Result<RestoreReport, ErrorBody> {
         let onchain = read::fresh_onchain(&self.reading, self.words, birthday)
             .map_err(|error| failed(&error))?;
         self.lay_node(&onchain, Local::default())?;

@@ -438,18 +438,18 @@ impl Carrier {
 
     fn stand(&self, standing: Standing, home: &dyn Home) -> Result<(), StorageError> {
         let behind = |standing: &Standing| matches!(standing, Standing::Stale { .. });
-        let was = {
-            let mut state = self.state();
-            state.status.place = state.place.clone();
-            std::mem::replace(&mut state.status.standing, standing.clone())
-        };
+        let was = self.state().status.standing.clone();
         match (&was, &standing) {
             (was, Standing::Stale { since_ms, .. }) if !behind(was) => {
-                home.note_stale(Some(*since_ms))
+                home.note_stale(Some(*since_ms))?;
             }
-            (was, standing) if behind(was) && !behind(standing) => home.note_stale(None),
-            _ => Ok(()),
+            (was, standing) if behind(was) && !behind(standing) => home.note_stale(None)?,
+            _ => {}
         }
+        let mut state = self.state();
+        state.status.place = state.place.clone();
+        state.status.standing = standing;
+        Ok(())
     }
 
     fn fell_behind(&mut self, home: &dyn Home, error: &CarryError) -> Result<(), StorageError> {

@@ -267,3 +267,28 @@ async fn a_grown_segment_is_written_anew() {
     assert!(mirror.status().segment_bytes < SMALL_BYTES + 600 * 1024);
     assert_eq!(value(&rig.read(), "large"), Some(11));
 }
+
+/// Prints what a moment costs with a folder on the same disk, and without one.
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn what_a_moment_costs() {
+    const MOMENTS: u32 = 500;
+    for kept in [false, true] {
+        let rig = Rig::new();
+        let mirror = rig.mirror(Policy::Strict);
+        if !kept {
+            mirror.keep_at(None);
+        }
+        let (store, gate) = rig.open(&mirror).unwrap();
+        let started = Instant::now();
+        for number in 0..MOMENTS {
+            let monitor = vec![number as u8; 2_000];
+            KVStoreSync::write(&store, "monitor_updates", "m", &number.to_string(), monitor)
+                .unwrap();
+            KVStoreSync::write(&store, "", "", "manager", vec![number as u8; 8_000]).unwrap();
+            gate.pass().await.unwrap();
+        }
+        let each = started.elapsed() / MOMENTS;
+        println!("with a folder: {kept}; each moment {each:?}");
+    }
+}
