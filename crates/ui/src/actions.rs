@@ -2,7 +2,7 @@
 
 use domain::{IdempotencyKey, RequestId};
 use egui::{Key, Modifiers};
-use engine::view::{JobRole, JobView, ProviderState, View};
+use engine::view::{AccountView, JobRole, JobView, PaymentState, PaymentView, ProviderState, View};
 
 use crate::present::words;
 
@@ -22,6 +22,22 @@ pub enum ActionId {
     Receive,
     Pay,
     RefreshWallet,
+    ScanImage,
+    ApprovePayment,
+    DenyPayment,
+    ShowPayments,
+    ShowAccounts,
+    ShowLimits,
+    ShowChannels,
+    ShowConnections,
+    OpenChannel,
+    ConnectApp,
+    NewAccount,
+    MoveMoney,
+    ChangeLimits,
+    ExportCsv,
+    ExportJson,
+    CopyReceipt,
     ShowWords,
     WordsWritten,
     NameMachine,
@@ -140,7 +156,9 @@ pub struct Env<'a> {
     pub selected_job: Option<&'a JobView>,
     /// The selected thing has something to copy.
     pub has_selection: bool,
+    pub selected_payment: Option<&'a PaymentView>,
     pub activity_shown: bool,
+    pub wallet_shown: bool,
     pub list_shown: bool,
     pub words_kept: bool,
 }
@@ -234,6 +252,41 @@ fn in_activity(env: &Env<'_>) -> Availability {
     if env.activity_shown { Ok(()) } else { refuse("Open Activity first.") }
 }
 
+fn can_filter(env: &Env<'_>) -> Availability {
+    let filtered = env.activity_shown || env.wallet_shown;
+    if filtered { Ok(()) } else { refuse("Open Activity or Wallet first.") }
+}
+
+fn payment_waits(env: &Env<'_>) -> Availability {
+    match env.selected_payment {
+        None => refuse("Select a payment that waits for you first."),
+        Some(payment) if payment.state == PaymentState::AwaitingApproval => Ok(()),
+        Some(_) => refuse("Select a payment that waits for you: this one doesn't."),
+    }
+}
+
+fn has_payment(env: &Env<'_>) -> Availability {
+    match env.selected_payment {
+        Some(_) => Ok(()),
+        None => refuse("Select a payment first."),
+    }
+}
+
+fn can_move(env: &Env<'_>) -> Availability {
+    let own = |one: &AccountView| one.account.isolated && !one.closed;
+    if env.view.wallet.accounts.iter().any(own) {
+        return Ok(());
+    }
+    refuse("Select or make a sub-wallet with money of its own first.")
+}
+
+fn has_channels(env: &Env<'_>) -> Availability {
+    if words::has_channels(env.view) {
+        return Ok(());
+    }
+    refuse("Select a Lightning node as the wallet first: only it has channels.")
+}
+
 fn in_list(env: &Env<'_>) -> Availability {
     if env.list_shown { Ok(()) } else { refuse("There is no list here.") }
 }
@@ -299,10 +352,44 @@ actions! {
     CopyResult, Buy, "Copy result", "Copy what the selected job brought",
         [Keys::Chord(Modifiers::SHIFT, Key::Y)], Some("pilothouse job show ID"), has_result;
 
-    Receive, Wallet, "Receive", "Make an invoice that others can pay",
+    Receive, Wallet, "Receive", "Make an invoice, an offer or an address that others can pay",
         [Keys::plain(Key::R)], Some("pilothouse wallet receive MSAT"), always;
-    Pay, Wallet, "Pay", "Pay a Lightning invoice",
-        [Keys::plain(Key::P)], Some("pilothouse wallet pay BOLT11"), always;
+    Pay, Wallet, "Pay", "Pay an invoice, an offer or an address",
+        [Keys::plain(Key::P)], Some("pilothouse wallet pay REQUEST"), always;
+    ScanImage, Wallet, "Scan copied image", "Find the QR code in an image that was copied",
+        [Keys::plain(Key::S)], None, always;
+    ApprovePayment, Wallet, "Pay all the same", "Let the selected payment go above its limit",
+        [Keys::Chord(Modifiers::SHIFT, Key::P)], Some("pilothouse wallet approve KEY"),
+        payment_waits;
+    DenyPayment, Wallet, "Don't pay", "Refuse the selected payment that waits for you",
+        [Keys::Chord(Modifiers::SHIFT, Key::X)], Some("pilothouse wallet deny KEY"),
+        payment_waits;
+    ShowPayments, Wallet, "Show payments", "Payments in and out, with their proofs",
+        [Keys::Then(Key::G, Key::P)], Some("pilothouse wallet history"), always;
+    ShowAccounts, Wallet, "Show sub-wallets", "What agents and apps may spend",
+        [Keys::Then(Key::G, Key::S)], Some("pilothouse wallet accounts list"), always;
+    ShowLimits, Wallet, "Show limits", "What may be spent, and how much of it is used",
+        [Keys::Then(Key::G, Key::L)], Some("pilothouse wallet limits"), always;
+    ShowChannels, Wallet, "Show channels", "What each channel can send and receive",
+        [Keys::Then(Key::G, Key::C)], Some("pilothouse wallet channels"), has_channels;
+    OpenChannel, Wallet, "Open channel", "Its cost is shown before it is opened",
+        [], Some("pilothouse wallet open-channel PEER MSAT"), has_channels;
+    ShowConnections, Wallet, "Show connections", "Apps that may pay from this wallet",
+        [Keys::Then(Key::G, Key::N)], Some("pilothouse wallet connections list"), always;
+    ConnectApp, Wallet, "Connect app", "Let an app pay from a budget of its own",
+        [], Some("pilothouse wallet connections create NAME"), always;
+    NewAccount, Wallet, "Make sub-wallet", "A budget of its own for an agent or an app",
+        [], Some("pilothouse wallet accounts set ID"), always;
+    MoveMoney, Wallet, "Move money", "Between you and a sub-wallet with money of its own",
+        [], Some("pilothouse wallet accounts move FROM TO MSAT"), can_move;
+    ChangeLimits, Wallet, "Change limits", "The most for one payment, a day and one fee",
+        [], Some("pilothouse wallet limits --per-day-msat MSAT"), always;
+    ExportCsv, Wallet, "Export as CSV", "Write the payments that are shown into a table",
+        [], Some("pilothouse wallet history"), always;
+    ExportJson, Wallet, "Export as JSON", "Write the payments that are shown into a JSON file",
+        [], Some("pilothouse --json wallet history"), always;
+    CopyReceipt, Wallet, "Copy receipt", "Copy what proves the selected payment",
+        [], None, has_payment;
     RefreshWallet, Wallet, "Refresh balance", "Ask the wallet for its balance again",
         [Keys::plain(Key::F5)], Some("pilothouse wallet balance"), always;
 
@@ -325,8 +412,8 @@ actions! {
         [Keys::plain(Key::Escape)], None, always;
     CopySelected, Lists, "Copy as JSON", "Copy the selected job, payment or event",
         [Keys::plain(Key::Y)], None, has_selection;
-    Filter, Lists, "Filter activity", "Show only the events that contain a text",
-        [Keys::plain(Key::Slash)], Some("pilothouse events list --filter TEXT"), in_activity;
+    Filter, Lists, "Filter list", "Show only the events or payments that contain a text",
+        [Keys::plain(Key::Slash)], Some("pilothouse events list --filter TEXT"), can_filter;
     FollowTail, Lists, "Follow newest", "Keep the newest event in sight, or stop doing so",
         [Keys::plain(Key::F)], Some("pilothouse events tail"), in_activity;
 

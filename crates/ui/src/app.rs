@@ -17,12 +17,15 @@ use crate::{
     deeds, frame, look,
     look::{Room, look as look_of},
     memory::{Keeper, Memory},
-    palette, run,
+    palette,
+    present::wallet,
+    run,
     scene::{Act, Data, KeyMaker, Scene, env},
     screens, shortcuts,
-    state::{MarketTab, Screen, State, WordsState},
+    state::{AccountForm, MarketTab, Screen, State, WalletTab, WordsState},
     tokens::Tokens,
     wake::Wake,
+    wallet_acts,
 };
 
 /// The desk's window. The same object is drawn by eframe, by tests and into pictures.
@@ -118,6 +121,12 @@ impl DeskApp {
         self.state.market.tab = tab;
     }
 
+    /// Opens one part of the Wallet.
+    pub fn open_wallet(&mut self, tab: WalletTab) {
+        self.state.go(Screen::Wallet);
+        self.state.wallet.tab = tab;
+    }
+
     /// Selects a thing and shows it in the inspector.
     pub fn select(&mut self, subject: Subject) {
         self.state.inspect(subject);
@@ -155,6 +164,9 @@ impl DeskApp {
         if !Arc::ptr_eq(&view, &self.view) || day != self.data_day {
             self.data = Data::of(&view, &self.clock);
             self.data_day = day;
+            if view.wallet_cursor != self.view.wallet_cursor {
+                self.courier.calls.changed();
+            }
             self.view = view;
             // Whoever has been online or has a job knows the first steps.
             self.state.welcomed |= self.data.desk.online || !self.view.jobs.is_empty();
@@ -163,6 +175,7 @@ impl DeskApp {
             self.heard(ctx, &purpose, reply);
         }
         self.take_attached(ctx);
+        wallet_acts::update(self, ctx);
         if let Some(found) = self.courier.take_step() {
             match found {
                 Ok(position) => self.state.inspect(Subject::Event(position)),
@@ -323,6 +336,21 @@ impl DeskApp {
             }
             Act::Pack(path) => self.pack(path),
             Act::StopPacking => self.courier.stop_packing(),
+            Act::Ask(call, params) => {
+                self.state.errors.remove(&Purpose::Call(call.clone()));
+                self.courier.call(call, params);
+            }
+            Act::EditAccount(id) => {
+                self.state.go(Screen::Wallet);
+                self.state.wallet.tab = WalletTab::Accounts;
+                let known = wallet::account(&self.view, &id);
+                self.state.wallet.account = known.map(|known| AccountForm::of(&known.account));
+            }
+            Act::ConfirmClose(id) => {
+                self.state.go(Screen::Wallet);
+                self.state.wallet.tab = WalletTab::Accounts;
+                self.state.wallet.confirm_close = Some(id);
+            }
             Act::Name(name) => {
                 self.state.errors.remove(&Purpose::Name);
                 let now = self.clock.now();
@@ -419,7 +447,7 @@ impl DeskApp {
         }
     }
 
-    fn refused(&mut self, ctx: &Context, purpose: &Purpose, error: ErrorBody) {
+    pub(crate) fn refused(&mut self, ctx: &Context, purpose: &Purpose, error: ErrorBody) {
         if purpose.screen() != self.state.screen {
             self.say(ctx, error.message.clone(), false);
         }

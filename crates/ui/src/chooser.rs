@@ -14,6 +14,8 @@ use std::{
 pub enum Wanted {
     Folder,
     File,
+    /// A place for a new file of this name.
+    Save(&'static str),
 }
 
 /// What was chosen; absent where the operator chose nothing.
@@ -49,11 +51,13 @@ impl Chooser {
             let title = match wanted {
                 Wanted::Folder => "Choose a folder to pack",
                 Wanted::File => "Choose a file to send",
+                Wanted::Save(_) => "Choose where to write the payments",
             };
             let dialog = dialog.set_title(title);
             let chosen = match wanted {
                 Wanted::Folder => boxed(dialog.pick_folder()),
                 Wanted::File => boxed(dialog.pick_file()),
+                Wanted::Save(name) => boxed(dialog.set_file_name(name).save_file()),
             };
             let spawned = waiting.spawn(move || {
                 let path = pollster::block_on(chosen).map(|chosen| chosen.path().to_owned());

@@ -2,7 +2,7 @@
 //!
 //! Nothing here waits: answers are taken when they have come, and everything kept is bounded.
 
-use domain::{ErrorBody, RequestId, Timestamp};
+use domain::{ErrorBody, IdempotencyKey, RequestId, Timestamp};
 use engine::{
     Command, DeskPort, Query, Reply,
     port::{Packed, Packing},
@@ -18,9 +18,12 @@ use std::{
 };
 
 use crate::{
+    calls::{Call, Calls},
     chooser::Chosen,
+    export::{self, Export},
     kept::Kept,
     pages::{LogPages, Older},
+    scan::{Scan, ScanError},
     state::Screen,
 };
 
@@ -36,6 +39,10 @@ pub enum Purpose {
     Receive,
     Pay,
     Refresh,
+    /// A payment that waits for the operator's answer.
+    Approve(IdempotencyKey),
+    /// A call of the wallet that moves no money.
+    Call(Call),
     Relay,
     /// An effect that was given up.
     Letter,
@@ -57,7 +64,9 @@ impl Purpose {
             | Self::Name
             | Self::Written => Screen::Desk,
             Self::Answer(_) | Self::Cancel(_) | Self::Buy => Screen::Market,
-            Self::Receive | Self::Pay | Self::Refresh => Screen::Wallet,
+            Self::Receive | Self::Pay | Self::Refresh | Self::Approve(_) | Self::Call(_) => {
+                Screen::Wallet
+            }
         }
     }
 
@@ -70,9 +79,11 @@ impl Purpose {
             Self::Answer(_) => "The job was not answered",
             Self::Cancel(_) => "The job was not cancelled",
             Self::Buy => "The job was not bought",
-            Self::Receive => "No invoice was made",
+            Self::Receive => "Nothing to be paid by was made",
             Self::Pay => "Nothing was paid",
             Self::Refresh => "The balance was not refreshed",
+            Self::Approve(_) => "The payment was not answered",
+            Self::Call(call) => call.title(),
             Self::Relay => "The relays were not changed",
             Self::Letter => "What was given up stays as it was",
             Self::Name => "This machine was not named",
@@ -132,6 +143,12 @@ pub struct Courier {
     pub latest: LogPages,
     pub jobs: Older<JobView>,
     pub payments: Older<PaymentView>,
+    /// By payment and when it last changed: what the log says of it.
+    steps: Kept<(IdempotencyKey, Timestamp), Vec<LogRow>>,
+    pub calls: Calls,
+    saving: Option<Chosen>,
+    export: Option<Export>,
+    scan: Option<Scan>,
 }
 
 pub(crate) fn desk_gone() -> ErrorBody {
@@ -168,6 +185,11 @@ impl Courier {
             latest: LogPages::default(),
             jobs: Older::default(),
             payments: Older::default(),
+            steps: Kept::default(),
+            calls: Calls::default(),
+            saving: None,
+            export: None,
+            scan: None,
         }
     }
 
@@ -219,6 +241,12 @@ impl Courier {
         self.latest.settle();
         self.jobs.settle();
         self.payments.settle();
+        self.calls.settle();
+        self.steps.settle(|answer| match answer {
+            Answer::Log { rows, .. } => Ok(rows),
+            Answer::Failed(error) => Err(error),
+            _ => Err(unexpected()),
+        });
         self.events.settle(|answer| match answer {
             Answer::Event(detail) => Ok(detail),
             Answer::Failed(error) => Err(error),
@@ -255,6 +283,83 @@ impl Courier {
     /// Forgets a failed result, so that it is asked for again.
     pub fn forget_result(&mut self, job: &JobView) {
         self.results.forget(&(job.request_id, job.updated_at));
+    }
+
+    /// What the log says of a payment, oldest first.
+    pub fn steps(&mut self, payment: &PaymentView) -> Load<Arc<Vec<LogRow>>> {
+        let filter = Some(payment.key.to_string());
+        let query = Query::Log { from: 1, count: STEP_ROWS, filter };
+        let load = self.steps.get(&*self.port, &(payment.key.clone(), payment.updated_at), query);
+        let Load::Ready(rows) = load else { return load };
+        let stream = domain::StreamId::of("payment", &payment.key);
+        let own = rows.iter().filter(|row| row.stream == stream).cloned().collect();
+        Load::Ready(Arc::new(own))
+    }
+
+    /// Forgets a timeline that failed, so that it is asked for again.
+    pub fn forget_steps(&mut self, payment: &PaymentView) {
+        self.steps.forget(&(payment.key.clone(), payment.updated_at));
+    }
+
+    /// Asks the wallet for something that moves no money.
+    pub fn call(&mut self, call: Call, params: serde_json::Value) {
+        self.calls.ask(&*self.port, call, params);
+    }
+
+    /// Follows a dialog for the place of an export.
+    pub fn follow_save(&mut self, chosen: Chosen) {
+        self.saving = Some(chosen);
+    }
+
+    /// Whether a place for an export is being chosen, or one is being written.
+    pub fn exporting(&self) -> bool {
+        self.saving.is_some() || self.export.is_some()
+    }
+
+    /// The place that was chosen for an export, once it is.
+    pub fn take_save(&mut self) -> Option<PathBuf> {
+        match self.saving.as_ref()?.try_recv() {
+            Err(TryRecvError::Empty) => None,
+            Ok(chosen) => {
+                self.saving = None;
+                chosen
+            }
+            Err(TryRecvError::Disconnected) => {
+                self.saving = None;
+                None
+            }
+        }
+    }
+
+    pub fn export(
+        &mut self,
+        order: export::Order,
+        path: PathBuf,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) {
+        self.export = Some(Export::start(self.port.clone(), order, path, wake));
+    }
+
+    /// What came of an export, once it is over.
+    pub fn take_export(&mut self) -> Option<Result<(usize, PathBuf), String>> {
+        let done = self.export.as_ref()?.take()?;
+        self.export = None;
+        Some(done)
+    }
+
+    /// Looks for a QR code in an image; one before it is given up.
+    pub fn scan(&mut self, scan: Scan) {
+        self.scan = Some(scan);
+    }
+
+    pub fn scanning(&self) -> bool {
+        self.scan.is_some()
+    }
+
+    pub fn take_scan(&mut self) -> Option<Result<String, ScanError>> {
+        let found = self.scan.as_ref()?.take()?;
+        self.scan = None;
+        Some(found)
     }
 
     /// Packs a folder or a file; what was being packed before is given up.

@@ -5,8 +5,9 @@
 use engine::{Command, command::PaymentPolicy, view::View};
 
 use crate::{
+    actions::Group,
     courier::Purpose,
-    present::words,
+    present::{approval, words},
     scene::Act,
     screens::{
         desk::letters,
@@ -19,6 +20,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deed {
     pub title: String,
+    pub group: Group,
     pub what: &'static str,
     pub cli: String,
     pub act: Act,
@@ -30,12 +32,14 @@ pub fn of(view: &View) -> Vec<Deed> {
     for offer in &view.provider.offers {
         let name = words::one_line(&offer.name);
         deeds.push(Deed {
+            group: Group::Sell,
             title: format!("Change offer {name}"),
             what: "Its price, and when it is paid",
             cli: format!("pilothouse provider offers set --kind {} --price-msat MSAT", offer.kind),
             act: Act::EditOffer(offer.kind),
         });
         deeds.push(Deed {
+            group: Group::Sell,
             title: format!("Remove offer {name}"),
             what: "Sell it no more; running jobs are finished",
             cli: format!("pilothouse provider offers remove --kind {}", offer.kind),
@@ -44,6 +48,7 @@ pub fn of(view: &View) -> Vec<Deed> {
     }
     for kind in missing(view) {
         deeds.push(Deed {
+            group: Group::Sell,
             title: format!("Offer to {}", kind.title.to_lowercase()),
             what: "Set its price and when it is paid, then offer it",
             cli: format!("pilothouse provider offers set --kind {} --price-msat MSAT", kind.kind),
@@ -54,6 +59,7 @@ pub fn of(view: &View) -> Vec<Deed> {
         let (title, _) = words::risk(*risk);
         for answer in words::ANSWERS.into_iter().filter(|one| one != now) {
             deeds.push(Deed {
+                group: Group::Sell,
                 title: format!("{title}: {}", words::answer(answer).to_lowercase()),
                 what: "What becomes of such requests, before you see them",
                 cli: format!("pilothouse provider offers demand {} {}", word(risk), word(&answer)),
@@ -62,18 +68,64 @@ pub fn of(view: &View) -> Vec<Deed> {
         }
     }
     deeds.extend(view.dead_letters.iter().map(|letter| Deed {
+        group: Group::Sell,
         title: format!("Try again: {}", words::one_line(&letter.what)),
         what: "Do what was given up",
         cli: format!("pilothouse events dead retry {}", letter.effect),
         act: letters::retry(letter),
     }));
     deeds.extend(view.relays.iter().map(|relay| Deed {
+        group: Group::Sell,
         title: format!("Remove relay {}", words::one_line(&relay.url)),
         what: "Neither read there nor publish there",
         cli: format!("pilothouse provider relays remove {}", words::one_line(&relay.url)),
         act: Act::Send(Purpose::Relay, Command::RelayRemove { url: relay.url.clone() }),
     }));
+    wallet_deeds(view, &mut deeds);
     deeds
+}
+
+/// Payments that wait for the operator, and the sub-wallets.
+fn wallet_deeds(view: &View, deeds: &mut Vec<Deed>) {
+    for payment in approval::waiting(view) {
+        let (amount, to) = (payment.amount_msat, approval::payee(payment));
+        let answer = |approve| {
+            let key = payment.key.clone();
+            Act::Send(Purpose::Approve(key.clone()), Command::WalletAnswer { key, approve })
+        };
+        deeds.push(Deed {
+            title: format!("Pay {amount} to {to} all the same"),
+            group: Group::Wallet,
+            what: "It is above a limit and waits for you; it can't be taken back",
+            cli: format!("pilothouse wallet approve {}", payment.key),
+            act: answer(true),
+        });
+        deeds.push(Deed {
+            title: format!("Don't pay {amount} to {to}"),
+            group: Group::Wallet,
+            what: "It is above a limit and waits for you; nothing is sent",
+            cli: format!("pilothouse wallet deny {}", payment.key),
+            act: answer(false),
+        });
+    }
+    for known in view.wallet.accounts.iter().filter(|known| !known.closed) {
+        let id = &known.account.id;
+        let name = words::one_line(&known.account.name);
+        deeds.push(Deed {
+            title: format!("Change sub-wallet {name}"),
+            group: Group::Wallet,
+            what: "Its budget, its limits and whom it may pay",
+            cli: format!("pilothouse wallet accounts set {id}"),
+            act: Act::EditAccount(id.clone()),
+        });
+        deeds.push(Deed {
+            title: format!("Close sub-wallet {name}"),
+            group: Group::Wallet,
+            what: "What it does is shown before it is done",
+            cli: format!("pilothouse wallet accounts close {id}"),
+            act: Act::ConfirmClose(id.clone()),
+        });
+    }
 }
 
 /// Kinds that this machine could offer and does not.

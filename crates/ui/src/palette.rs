@@ -8,7 +8,7 @@ use nucleo_matcher::{
 };
 
 use crate::{
-    actions::{ACTIONS, ActionId, Env, Group, Subject},
+    actions::{ACTIONS, ActionId, Env, Subject},
     deeds::{self, Deed},
     look::{Face, Look, look},
     present::{job::JobRow, wallet::PaymentRow},
@@ -69,7 +69,7 @@ pub fn rows(query: &str, view: &View, data: &Data, env: &Env<'_>, mac: bool) -> 
     }
     rows.extend(deeds::of(view).into_iter().map(|deed| Row {
         title: deed.title.clone(),
-        group: Group::Sell.title(),
+        group: deed.group.title(),
         keys: None,
         blocked: None,
         target: Target::Deed(Box::new(deed)),

@@ -15,7 +15,8 @@ use crate::{
     present::result::ResultText,
     scene::{Data, KeyMaker, Scene},
     screens::{activity, market},
-    state::{MarketTab, PayForm, ReceiveForm, Screen, WalletPanel, WordsState},
+    state::{MarketTab, Screen, WalletPanel, WalletTab, WordsState},
+    wallet_acts,
 };
 
 pub fn action(app: &mut DeskApp, ctx: &Context, id: ActionId) {
@@ -38,7 +39,24 @@ pub fn action(app: &mut DeskApp, ctx: &Context, id: ActionId) {
             app.state.go(Screen::Desk);
             app.state.desk.adding_relay = true;
         }
-        ActionId::Receive | ActionId::Pay => wallet(app, id),
+        ActionId::Receive
+        | ActionId::Pay
+        | ActionId::ScanImage
+        | ActionId::ApprovePayment
+        | ActionId::DenyPayment
+        | ActionId::ShowPayments
+        | ActionId::ShowAccounts
+        | ActionId::ShowLimits
+        | ActionId::ShowChannels
+        | ActionId::ShowConnections
+        | ActionId::OpenChannel
+        | ActionId::ConnectApp
+        | ActionId::NewAccount
+        | ActionId::MoveMoney
+        | ActionId::ChangeLimits
+        | ActionId::ExportCsv
+        | ActionId::ExportJson
+        | ActionId::CopyReceipt => wallet_acts::run(app, ctx, id),
         ActionId::RefreshWallet => app.send(Purpose::Refresh, Command::WalletRefresh),
         ActionId::CopyIdentity => copy_identity(app, ctx),
         ActionId::ShowWords => show_words(app),
@@ -49,6 +67,10 @@ pub fn action(app: &mut DeskApp, ctx: &Context, id: ActionId) {
         ActionId::WordsWritten => {
             let now = app.clock.now();
             app.courier.start(Purpose::Written, now, |port| port.words_written());
+        }
+        ActionId::Filter if app.state.screen == Screen::Wallet => {
+            app.state.wallet.tab = WalletTab::Payments;
+            app.state.wallet.focus_filter = true;
         }
         ActionId::Filter => app.state.activity.focus_filter = true,
         ActionId::FollowTail => {
@@ -105,22 +127,6 @@ fn job(app: &mut DeskApp, id: ActionId) {
     }
 }
 
-fn wallet(app: &mut DeskApp, id: ActionId) {
-    app.state.go(Screen::Wallet);
-    let screen = &mut app.state.wallet;
-    if id == ActionId::Receive {
-        if screen.panel != WalletPanel::Receive || screen.receive.started.is_some() {
-            screen.receive = ReceiveForm::default();
-        }
-        screen.panel = WalletPanel::Receive;
-    } else {
-        if screen.panel != WalletPanel::Pay {
-            screen.pay = PayForm::default();
-        }
-        screen.panel = WalletPanel::Pay;
-    }
-}
-
 fn copy_identity(app: &mut DeskApp, ctx: &Context) {
     if let Some(identity) = &app.view().identity {
         ctx.copy_text(identity.npub.clone());
@@ -172,7 +178,8 @@ fn back(app: &mut DeskApp) {
     let closed = state.palette.take().is_some()
         || keys
         || state.toast.take().is_some()
-        || state.market.confirm_cancel.take().is_some();
+        || state.market.confirm_cancel.take().is_some()
+        || state.wallet.confirm_close.take().is_some();
     if closed {
         return;
     }
@@ -180,6 +187,8 @@ fn back(app: &mut DeskApp) {
         state.close_inspector();
     } else if state.screen == Screen::Wallet && state.wallet.panel != WalletPanel::Closed {
         state.wallet.panel = WalletPanel::Closed;
+    } else if state.screen == Screen::Wallet && state.wallet.close_form() {
+        // A form was open.
     } else if let Some(screen) = state.trail.pop() {
         state.screen = screen;
         state.list.clear();

@@ -1,14 +1,23 @@
 //! What a screen is given to draw with, and what it may ask to be done after the frame.
 
 use domain::{IdempotencyKey, Timestamp};
-use engine::{Command, view::View};
+use engine::{
+    Command,
+    view::{AccountId, View},
+};
 use std::sync::Arc;
 
 use crate::{
     actions::{ActionId, Env, Subject},
+    calls::Call,
     clock::Clock,
     courier::{Courier, Purpose},
-    present::{desk::DeskData, frame::FrameData, job, wallet::WalletData},
+    present::{
+        desk::DeskData,
+        frame::FrameData,
+        job,
+        wallet::{self, WalletData},
+    },
     state::{MarketTab, Screen, State, WordsState},
 };
 
@@ -29,6 +38,12 @@ pub enum Act {
     /// Packs a folder or a file for the job to buy.
     Pack(std::path::PathBuf),
     StopPacking,
+    /// A call of the wallet that moves no money.
+    Ask(Call, serde_json::Value),
+    /// Opens the terms of a sub-wallet.
+    EditAccount(AccountId),
+    /// Asks once more before a sub-wallet is closed.
+    ConfirmClose(AccountId),
     /// Names this machine.
     Name(String),
     /// Opens the event of one step of a job's timeline.
@@ -134,9 +149,15 @@ pub fn env<'a>(view: &'a View, state: &State) -> Env<'a> {
         Some(Subject::Job(id)) => job::find(view, *id).map(|job| &**job),
         _ => None,
     };
+    let selected_payment = match &state.subject {
+        Some(Subject::Payment(key)) => wallet::find(view, key).map(|payment| &**payment),
+        _ => None,
+    };
     Env {
         view,
         selected_job,
+        selected_payment,
+        wallet_shown: state.screen == Screen::Wallet,
         has_selection: state.subject.is_some(),
         activity_shown: state.screen == Screen::Activity,
         list_shown: !state.list.is_empty() || state.screen == Screen::Activity,

@@ -1,6 +1,6 @@
 //! What the window itself remembers: where it is, what is typed and selected. Nothing of the desk.
 
-use domain::{CommandId, ErrorBody, IdempotencyKey};
+use domain::{CommandId, ErrorBody};
 use egui::{Key, ThemePreference};
 use engine::{command::PaymentPolicy, port::Packed};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,11 @@ use crate::{
     actions::Subject,
     courier::{PackOutcome, Purpose},
     palette::PaletteState,
-    present::invoice::InvoiceFacts,
+};
+
+pub use crate::wallet_state::{
+    AccountForm, ChannelForm, CloseForm, ConnectionForm, Expiry, LimitsForm, MoveForm, PayForm,
+    Read, ReceiveForm, Shared, WalletPanel, WalletScreen, WalletTab,
 };
 
 /// One screen per noun.
@@ -47,15 +51,6 @@ pub enum MarketTab {
     Active,
     History,
     Buy,
-}
-
-/// What the Wallet's side panel does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WalletPanel {
-    #[default]
-    Closed,
-    Receive,
-    Pay,
 }
 
 #[derive(Debug, Default)]
@@ -124,36 +119,6 @@ impl Attached {
             _ => None,
         }
     }
-}
-
-#[derive(Debug, Default)]
-pub struct WalletScreen {
-    pub panel: WalletPanel,
-    pub receive: ReceiveForm,
-    pub pay: PayForm,
-}
-
-#[derive(Debug, Default)]
-pub struct ReceiveForm {
-    pub amount: String,
-    pub memo: String,
-    pub tried: bool,
-    /// Kept until something is changed: sent again, it is the same invoice.
-    pub key: Option<IdempotencyKey>,
-    /// The payment that was started; its invoice is shown.
-    pub started: Option<IdempotencyKey>,
-}
-
-#[derive(Debug, Default)]
-pub struct PayForm {
-    pub text: String,
-    pub max_fee: String,
-    /// What the text was read as, and for which text.
-    pub read: Option<(String, Result<InvoiceFacts, String>)>,
-    /// The operator has seen the sum and is asked once more.
-    pub confirming: bool,
-    pub key: Option<IdempotencyKey>,
-    pub started: Option<IdempotencyKey>,
 }
 
 #[derive(Debug)]

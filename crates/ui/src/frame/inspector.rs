@@ -4,13 +4,13 @@ use domain::{IdempotencyKey, RequestId};
 use egui::{Label, RichText, ScrollArea, Ui};
 use engine::{
     Command,
-    view::{Direction, EventDetail, JobRole, JobView, PaymentState, PaymentView, View},
+    view::{EventDetail, JobRole, JobView, PaymentView, View},
 };
 
 use crate::{
     actions::{ActionId, Subject},
     courier::{Courier, Load, Purpose},
-    frame::result,
+    frame::{payment, result},
     icons::Icon,
     look::{Face, look},
     present::{
@@ -48,7 +48,7 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     ScrollArea::vertical().id_salt(&subject).auto_shrink([false, false]).show(ui, |ui| {
         match &subject {
             Subject::Job(id) => job_ui(ui, scene, state, *id),
-            Subject::Payment(key) => payment_ui(ui, scene, key),
+            Subject::Payment(key) => payment::show(ui, scene, state, key),
             Subject::Event(position) => event_ui(ui, scene, *position),
             Subject::Identity => super::super::screens::wallet::identity::show(ui, scene, state),
         }
@@ -68,7 +68,7 @@ pub fn find_payment(view: &View, courier: &Courier, key: &IdempotencyKey) -> Opt
     wallet::find(view, key).map(|payment| (**payment).clone()).or_else(|| older().cloned())
 }
 
-fn gone(ui: &mut Ui, what: &str) {
+pub fn gone(ui: &mut Ui, what: &str) {
     notice::empty(
         ui,
         Icon::Search,
@@ -78,7 +78,7 @@ fn gone(ui: &mut Ui, what: &str) {
     );
 }
 
-fn copied(scene: &mut Scene<'_>, copied: Option<(&'static str, String)>) {
+pub fn copied(scene: &mut Scene<'_>, copied: Option<(&'static str, String)>) {
     if let Some((label, text)) = copied {
         scene.copy(label, text);
     }
@@ -117,7 +117,7 @@ fn job_ui(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, id: RequestId) 
     copied(scene, chosen);
 }
 
-fn section(ui: &mut Ui, words: &str) {
+pub fn section(ui: &mut Ui, words: &str) {
     let look = look(ui.ctx());
     ui.add_space(look.space.s);
     panel::rule(ui);
@@ -177,49 +177,6 @@ fn cancel_effect(job: &JobView) -> String {
         }
         (JobRole::Provider, _) => "The buyer is told. Nothing was paid.".into(),
     }
-}
-
-fn payment_ui(ui: &mut Ui, scene: &mut Scene<'_>, key: &IdempotencyKey) {
-    let look = look(ui.ctx());
-    let Some(payment) = find_payment(scene.view, scene.courier, key) else {
-        return gone(ui, "payment");
-    };
-    let row = wallet::PaymentRow::of(&payment, scene.view, scene.clock);
-    label::heading(ui, &row.amount);
-    label::text(ui, &row.memo);
-    ui.horizontal_wrapped(|ui| {
-        badge::badge(ui, row.tone, row.state);
-        if let Some((words, explain)) = words::network_badge(scene.view.network) {
-            badge::practice(ui, words, explain);
-        }
-    });
-    if let Some(detail) = &payment.detail {
-        label::muted(ui, words::one_line(detail));
-    }
-    if payment.state == PaymentState::Unknown {
-        notice::blocker(
-            ui,
-            "Money may have moved.",
-            Some("The wallet is looking the payment up by its hash. Don't pay it again."),
-        );
-    }
-    let waits = payment.direction == Direction::In && payment.state == PaymentState::Pending;
-    if let Some(bolt11) = payment.request.as_ref().filter(|_| waits) {
-        ui.add_space(look.space.s);
-        widgets::qr::qr(ui, bolt11, "Invoice as a QR code");
-        if ui.add(Btn::new("Copy invoice").icon(Icon::Copy)).clicked() {
-            scene.copy("Invoice", bolt11.clone());
-        }
-    }
-    if let Some(job) = payment.job {
-        ui.add_space(look.space.xs);
-        if ui.add(Btn::new("Open its job").leads()).clicked() {
-            scene.act(Act::Inspect(Subject::Job(job)));
-        }
-    }
-    section(ui, "Facts");
-    let chosen = ui.scope(|ui| facts::facts(ui, &wallet::facts(&payment, scene.clock))).inner;
-    copied(scene, chosen);
 }
 
 fn event_ui(ui: &mut Ui, scene: &mut Scene<'_>, position: u64) {

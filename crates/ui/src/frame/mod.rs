@@ -2,6 +2,7 @@
 
 pub mod inspector;
 pub mod keys;
+pub mod payment;
 pub mod rail;
 pub mod result;
 pub mod status;

@@ -35,7 +35,11 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &State, narrow: bool) {
     brand(ui, &look, narrow);
     ui.add_space(look.space.m);
     for screen in Screen::ALL {
-        let waiting = if screen == Screen::Market { scene.data.frame.waiting } else { 0 };
+        let waiting = match screen {
+            Screen::Market => scene.data.frame.waiting,
+            Screen::Wallet => scene.data.wallet.waiting.len(),
+            Screen::Desk | Screen::Activity => 0,
+        };
         let selected = state.screen == screen;
         let entry = Entry { icon: icon(screen), words: screen.title(), selected, waiting, narrow };
         let tip = button::tooltip(action(screen), scene.mac);

@@ -98,7 +98,8 @@ pub struct Step {
     pub after: Option<String>,
     pub machine: String,
     pub seq: u64,
-    pub event_hash: EventHash,
+    /// Absent where only the log row is known.
+    pub event_hash: Option<EventHash>,
     pub tone: Tone,
 }
 
@@ -199,7 +200,7 @@ fn steps(job: &JobView, clock: &Clock) -> Vec<Step> {
             after: before.map(|earlier| format!("+{}", duration(step.at.since_ms(earlier)))),
             machine: step.machine.clone(),
             seq: step.seq,
-            event_hash: step.event_hash,
+            event_hash: Some(step.event_hash),
             tone: if newest { words::job_tone(job) } else { Tone::Neutral },
         });
         before = Some(step.at);

@@ -1,10 +1,12 @@
 //! View data: what each screen says, as plain values made from the desk's view. No drawing here.
 
+pub mod approval;
 pub mod desk;
 pub mod frame;
-pub mod invoice;
+pub mod history;
 pub mod job;
 pub mod npub;
+pub mod payment;
 pub mod result;
 pub mod wallet;
 pub mod words;

@@ -1,11 +1,16 @@
 //! What the Wallet screen says: balance with its source and age, payments, and what is on its way.
 
-use domain::IdempotencyKey;
-use engine::view::{Direction, PaymentView, View, WalletState};
+use domain::{IdempotencyKey, Msat};
+use engine::view::{AccountId, AccountView, Direction, PaymentView, Rail, View, WalletState};
 use serde::Serialize;
 use std::sync::Arc;
 
-use super::{Tone, job::Fact, npub, words};
+use super::{
+    Tone,
+    approval::{self, Approval},
+    job::Fact,
+    npub, words,
+};
 use crate::clock::{Clock, duration};
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -21,6 +26,14 @@ pub struct WalletData {
     pub pending_in: String,
     pub pending_out: String,
     pub inbound: String,
+    pub onchain: String,
+    /// What sub-wallets have to themselves; absent where none has.
+    pub set_apart: Option<String>,
+    /// What is left to the operator, where something is set apart.
+    pub yours: Option<String>,
+    pub backend: String,
+    /// What waits for the operator, newest first.
+    pub waiting: Vec<Approval>,
     pub node: Option<Fact>,
     pub payments: Vec<PaymentRow>,
 }
@@ -35,6 +48,8 @@ pub struct PaymentRow {
     pub tone: Tone,
     pub amount: String,
     pub fee: String,
+    /// The sub-wallet; empty for the operator's own.
+    pub account: String,
     pub updated: String,
     pub name: String,
 }
@@ -46,6 +61,7 @@ impl WalletData {
     pub fn of(view: &View, clock: &Clock) -> Self {
         let wallet = &view.wallet;
         let (state, tone) = words::wallet(wallet.state);
+        let set_apart = set_apart(view);
         let age_ms = wallet.as_of.map(|at| view.at.since_ms(at));
         let stale = wallet.state != WalletState::Ready || age_ms.is_none_or(|age| age > STALE_MS);
         let source = match (wallet.balance_msat, wallet.as_of, age_ms) {
@@ -66,6 +82,14 @@ impl WalletData {
             pending_in: words::amount_or_unknown(wallet.pending_in_msat),
             pending_out: words::amount_or_unknown(wallet.pending_out_msat),
             inbound: words::amount_or_unknown(wallet.inbound_msat),
+            onchain: words::amount_or_unknown(wallet.onchain_msat),
+            set_apart: set_apart.map(|apart| apart.to_string()),
+            yours: wallet
+                .balance_msat
+                .zip(set_apart)
+                .map(|(all, apart)| all.saturating_sub(apart).to_string()),
+            backend: wallet.backend.as_deref().map_or_else(|| words::UNKNOWN.into(), backend),
+            waiting: approval::waiting(view).map(|one| Approval::of(one, view)).collect(),
             node: wallet.node_id.as_ref().map(|id| Fact::long("Node", id)),
             payments: view
                 .payments
@@ -73,6 +97,39 @@ impl WalletData {
                 .map(|payment| PaymentRow::of(payment, view, clock))
                 .collect(),
         }
+    }
+}
+
+/// The money of all sub-wallets that have their own.
+pub fn set_apart(view: &View) -> Option<Msat> {
+    let own = view.wallet.accounts.iter().filter(|account| !account.closed);
+    own.filter_map(|account| account.balance_msat).reduce(Msat::saturating_add)
+}
+
+/// A wallet program by the name that people know.
+pub fn backend(word: &str) -> String {
+    match word {
+        "ldk" | "ldk-node" => "Lightning node".into(),
+        "spark" => "Spark".into(),
+        "nwc" => "Connected wallet".into(),
+        "cashu" => "Cashu".into(),
+        other => words::sentence(other),
+    }
+}
+
+/// The sub-wallet with this id, where the view has it.
+pub fn account<'a>(view: &'a View, id: &AccountId) -> Option<&'a AccountView> {
+    view.wallet.accounts.iter().find(|account| account.account.id == *id)
+}
+
+/// What people call a sub-wallet; the operator's own is "Yours".
+pub fn account_name(view: &View, id: &AccountId) -> String {
+    if id.is_operator() {
+        return "Yours".into();
+    }
+    match account(view, id).map(|account| words::one_line(&account.account.name)) {
+        Some(name) if !name.is_empty() => name,
+        _ => id.to_string(),
     }
 }
 
@@ -98,11 +155,19 @@ impl PaymentRow {
             (Direction::In, _) => String::new(),
             (Direction::Out, fee) => words::amount_or_unknown(fee),
         };
-        let amount = format!("{sign}{}", payment.amount_msat);
+        let open = payment.amount_msat.is_zero() && payment.direction == Direction::In;
+        let amount = match open {
+            true => "any amount".into(),
+            false => format!("{sign}{}", payment.amount_msat),
+        };
         Self {
             name: format!("{memo}, {state}, {amount}"),
             key: payment.key.clone(),
             direction: payment.direction,
+            account: match payment.account.is_operator() {
+                true => String::new(),
+                false => account_name(view, &payment.account),
+            },
             updated: clock.moment(payment.updated_at),
             memo,
             state,
@@ -114,7 +179,7 @@ impl PaymentRow {
 }
 
 /// What a payment is for: its job where it has one, else what its invoice says.
-fn purpose(payment: &PaymentView, view: &View) -> String {
+pub fn purpose(payment: &PaymentView, view: &View) -> String {
     if let Some(id) = payment.job {
         let kind = super::job::find(view, id).map(|job| words::one_line(&job.kind_name));
         return match kind {
@@ -129,17 +194,22 @@ fn purpose(payment: &PaymentView, view: &View) -> String {
 }
 
 /// The facts of one payment, for the inspector.
-pub fn facts(payment: &PaymentView, clock: &Clock) -> Vec<Fact> {
+pub fn facts(payment: &PaymentView, view: &View, clock: &Clock) -> Vec<Fact> {
     let mut facts = vec![
         Fact::plain("Amount", payment.amount_msat.to_string()),
         Fact::plain("Fee", words::amount_or_unknown(payment.fee_msat)),
+        Fact::plain("By", words::rail_term(payment.rail)),
+        Fact::plain("Sub-wallet", account_name(view, &payment.account)),
         Fact::plain("Created", clock.full(payment.created_at)),
         Fact::plain("Updated", clock.full(payment.updated_at)),
     ];
     facts.extend(payment.expires_at.map(|at| Fact::plain("Expires", clock.full(at))));
+    facts.extend(payment.payee.as_ref().map(|payee| Fact::long("To", words::one_line(payee))));
+    facts.extend(payment.reference.as_ref().map(|known| Fact::long("Reference", known)));
     facts.extend(payment.payment_hash.map(|hash| Fact::long("Payment hash", hash)));
     facts.extend(payment.preimage.map(|preimage| Fact::long("Preimage", preimage)));
-    facts.extend(payment.request.as_ref().map(|bolt11| Fact::long("Invoice", bolt11)));
+    let request = if payment.rail == Rail::Bolt11 { "Invoice" } else { "Request" };
+    facts.extend(payment.request.as_ref().map(|text| Fact::long(request, text)));
     let memo = words::one_line(&payment.memo);
     if !memo.is_empty() {
         facts.push(Fact {

@@ -2,10 +2,11 @@
 
 use domain::{Msat, Network};
 use engine::{
+    Renewal,
     command::{DemandAnswer, DemandRisk, PaymentPolicy},
     view::{
-        Direction, JobRole, JobView, PaymentState, ProofSource, ProviderState, RelayState,
-        ServiceState, WalletState,
+        Direction, JobRole, JobView, PaymentState, ProofSource, ProviderState, Rail, RelayState,
+        ServiceState, View, WalletState,
     },
 };
 
@@ -155,7 +156,47 @@ pub fn payment(direction: Direction, state: PaymentState) -> (&'static str, Tone
         (_, PaymentState::Failed) => ("Failed", Tone::Danger),
         (_, PaymentState::Expired) => ("Expired", Tone::Neutral),
         (_, PaymentState::Unknown) => ("Outcome unknown", Tone::Danger),
-        (_, PaymentState::AwaitingApproval) => ("Waiting for you", Tone::Waiting),
+        (_, PaymentState::AwaitingApproval) => ("Waiting for you", Tone::You),
+    }
+}
+
+/// A rail as people know it; the protocol's own term stands in the inspector.
+pub fn rail(rail: Rail) -> &'static str {
+    match rail {
+        Rail::Bolt11 => "Lightning invoice",
+        Rail::Bolt12 => "Lightning offer",
+        Rail::Onchain => "Bitcoin address",
+        Rail::Spark => "Spark",
+        Rail::Keysend => "Keysend",
+        Rail::Ecash => "Ecash",
+    }
+}
+
+/// The protocol's own term for a rail.
+pub fn rail_term(rail: Rail) -> &'static str {
+    match rail {
+        Rail::Bolt11 => "Lightning, BOLT 11",
+        Rail::Bolt12 => "Lightning, BOLT 12",
+        Rail::Onchain => "on-chain",
+        Rail::Spark => "Spark",
+        Rail::Keysend => "Lightning, keysend",
+        Rail::Ecash => "Cashu",
+    }
+}
+
+/// Whether the wallet has Lightning channels of its own.
+pub fn has_channels(view: &View) -> bool {
+    view.wallet.backend.as_deref().is_none_or(|backend| backend.starts_with("ldk"))
+}
+
+/// How often a budget is free again.
+pub fn renewal(renews: Renewal) -> &'static str {
+    match renews {
+        Renewal::Never => "in all",
+        Renewal::Daily => "a day",
+        Renewal::Weekly => "a week",
+        Renewal::Monthly => "30 days",
+        Renewal::Yearly => "365 days",
     }
 }
 

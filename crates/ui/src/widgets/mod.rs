@@ -7,8 +7,10 @@ pub mod field;
 pub mod label;
 pub mod ladder;
 pub mod list;
+pub mod meter;
 pub mod notice;
 pub mod panel;
+pub mod picker;
 pub mod qr;
 pub mod timeline;
 

@@ -16,8 +16,11 @@ struct Modules {
 const QUIET: usize = 4;
 
 fn modules(text: &str) -> Option<Modules> {
-    // Upper case lets a bech32 invoice be written in the denser alphanumeric mode.
-    let code = QRBuilder::new(text.to_uppercase()).ecl(ECL::L).build().ok()?;
+    // Upper case lets bech32 be written in the denser alphanumeric mode. What has capitals of its
+    // own, or is a link, means something else then.
+    let is_bech32 = !text.contains(|c: char| c.is_uppercase() || matches!(c, ':' | '/' | '@'));
+    let written = if is_bech32 { text.to_uppercase() } else { text.to_owned() };
+    let code = QRBuilder::new(written).ecl(ECL::L).build().ok()?;
     let dark = (0..code.size)
         .flat_map(|y| (0..code.size).map(move |x| (x, y)))
         .filter(|(x, y)| code[*y][*x].value())
@@ -27,7 +30,6 @@ fn modules(text: &str) -> Option<Modules> {
 
 /// Shows `text` as a QR code, named `name` for a reader; nothing where it is too long for one.
 pub fn qr(ui: &mut Ui, text: &str, name: &str) -> Option<Response> {
-    let look = look(ui.ctx());
     let id = Id::unique(("qr", text));
     let known = ui.data(|data| data.get_temp::<Option<Arc<Modules>>>(id));
     let code = known.unwrap_or_else(|| {
@@ -35,6 +37,16 @@ pub fn qr(ui: &mut Ui, text: &str, name: &str) -> Option<Response> {
         ui.data_mut(|data| data.insert_temp(id, made.clone()));
         made
     })?;
+    Some(paint(ui, &code, name))
+}
+
+/// As [`qr`], for a secret: nothing of it is kept for the next frame.
+pub fn once(ui: &mut Ui, text: &str, name: &str) -> Option<Response> {
+    modules(text).map(|code| paint(ui, &code, name))
+}
+
+fn paint(ui: &mut Ui, code: &Modules, name: &str) -> Response {
+    let look = look(ui.ctx());
     // Whole pixels, so that no module is blurred.
     let pixel = 1.0 / ui.ctx().pixels_per_point();
     let modules_across = (code.width + 2 * QUIET) as f32;
@@ -54,7 +66,7 @@ pub fn qr(ui: &mut Ui, text: &str, name: &str) -> Option<Response> {
         mesh.add_colored_rect(Rect::from_min_size(corner, Vec2::splat(cell)), look.color.qr_dark);
     }
     ui.painter().add(Shape::mesh(mesh));
-    Some(response)
+    response
 }
 
 #[cfg(test)]

@@ -435,6 +435,10 @@ pub struct Manner {
     pub stuck: bool,
     /// There is nothing older than what is hot.
     pub new: bool,
+    /// What the wallet reads of a text, where it is not a plain invoice.
+    pub quote: Option<Result<serde_json::Value, ErrorBody>>,
+    /// The wallet refuses every change with this.
+    pub wallet_refusal: Option<ErrorBody>,
     /// What a bought job brought, where it is not a short text.
     pub result: Option<JobResult>,
     /// What the last window of this network left behind.
@@ -501,6 +505,16 @@ impl FakeDesk {
         }
     }
 
+    /// The calls of the wallet that were asked, of one method.
+    pub fn asked_of_wallet(&self, wanted: &str) -> Vec<serde_json::Value> {
+        let asked = self.asked.lock().unwrap();
+        let of_wallet = asked.iter().filter_map(|query| match query {
+            Query::Wallet { method, params } if method == wanted => Some(params.clone()),
+            _ => None,
+        });
+        of_wallet.collect()
+    }
+
     pub fn commands(&self) -> Vec<Command> {
         self.sent.lock().unwrap().clone()
     }
@@ -525,13 +539,25 @@ impl FakeDesk {
                 self.change(|view| view.payments.insert(0, Arc::new(made)));
                 Reply::PaymentStarted { key: key.clone() }
             }
-            Command::WalletPay(wire::Pay { key, .. }) => {
+            Command::WalletPay(pay) => {
+                let wire::Pay { key, .. } = pay;
                 let made = PaymentView {
                     key: key.clone(),
+                    amount_msat: pay.amount_msat,
+                    account: pay.account.clone(),
                     ..payment("coffee", Direction::Out, PaymentState::Pending, 250_000)
                 };
                 self.change(|view| view.payments.insert(0, Arc::new(made)));
                 Reply::PaymentStarted { key: key.clone() }
+            }
+            Command::WalletAnswer { key, approve } => {
+                let state = if *approve { PaymentState::Pending } else { PaymentState::Failed };
+                self.change(|view| {
+                    for payment in view.payments.iter_mut().filter(|one| one.key == *key) {
+                        Arc::make_mut(payment).state = state;
+                    }
+                });
+                Reply::Done
             }
             Command::JobSubmit(draft) => {
                 let bought = JobView {
@@ -703,7 +729,13 @@ impl FakeDesk {
                     r#"{{"at":1,"data":{{"amount_msat":2100000,"text":"Ünïcode → ok"}},"seq":{position}}}"#
                 ),
             }),
-            Query::Wallet { .. } => Answer::Wallet { value: serde_json::Value::Null },
+            Query::Wallet { method, params } => {
+                let manner = self.manner.lock().unwrap();
+                match crate::fake_wallet::answer(&method, &params, &manner) {
+                    Ok(value) => Answer::Wallet { value },
+                    Err(error) => Answer::Failed(error),
+                }
+            }
             Query::JobResult { .. } => {
                 let manner = self.manner.lock().unwrap();
                 Answer::JobResult(manner.result.clone().unwrap_or_else(|| text("Done.\n")))

@@ -3,6 +3,7 @@
 
 mod activity;
 mod desk;
+mod fake_wallet;
 mod fixture;
 mod frame;
 mod market;
@@ -11,12 +12,17 @@ mod memory;
 mod pictures;
 mod texts;
 mod wallet;
+mod wallet_parts;
+mod wallet_pay;
 
 use egui::{Key, Modifiers, Vec2, os::OperatingSystem};
 use egui_kittest::{Harness, kittest::Queryable as _};
 use fixture::FakeDesk;
 use std::sync::Arc;
-use ui::{Clock, DeskApp, Screen, chooser::Chooser};
+use ui::{
+    Clock, DeskApp, Screen,
+    chooser::{Chooser, Wanted},
+};
 
 /// A window over `desk`, on one screen.
 struct Window {
@@ -26,9 +32,15 @@ struct Window {
 
 /// A dialog in which the operator has chosen a folder already.
 fn at_once() -> Chooser {
-    Chooser::new(|_wanted, wake| {
+    Chooser::new(|wanted, wake| {
         let (send, chosen) = std::sync::mpsc::sync_channel(1);
-        send.send(Some("/chosen/folder".into())).unwrap();
+        let path = match wanted {
+            Wanted::Save(name) => {
+                std::env::temp_dir().join(format!("{}-{name}", std::process::id()))
+            }
+            Wanted::Folder | Wanted::File => "/chosen/folder".into(),
+        };
+        send.send(Some(path)).unwrap();
         wake();
         chosen
     })

@@ -156,6 +156,51 @@ fn what_forms_show_is_drawn() {
     }
 }
 
+#[test]
+#[ignore = "draws the parts of the Wallet; run with UI_PICTURES to look at them"]
+fn the_parts_of_the_wallet_are_drawn() {
+    for size in [(1280.0, 800.0), (900.0, 600.0)] {
+        let name = |what: &str| format!("wallet-{what}-{}", size.0);
+        let desk = FakeDesk::new(crate::fake_wallet::rich());
+        let mut window = crate::Window::sized(&desk, Screen::Wallet, size);
+        keep(&mut window, &name("waiting"));
+        window.click("Open payment that waits");
+        keep(&mut window, &name("waiting-open"));
+        window.press(egui::Key::Escape);
+        window.click("Don't pay");
+        for (tab, word) in [
+            ("Sub-wallets", "accounts"),
+            ("Limits", "limits"),
+            ("Channels", "channels"),
+            ("Connections", "connections"),
+        ] {
+            window.click(tab);
+            keep(&mut window, &name(word));
+        }
+        window.click("Connect app");
+        keep(&mut window, &name("connect"));
+        window.type_into("Name", "Amethyst");
+        window.click("Connect it");
+        keep(&mut window, &name("connected"));
+        window.click("Channels");
+        window.click("Close channel with Peer 2");
+        keep(&mut window, &name("channel-close"));
+        window.click("Sub-wallets");
+        window.click("Make sub-wallet");
+        window.click("Light theme");
+        keep(&mut window, &name("account-form"));
+        let mut window = crate::wallet_pay::paying(size);
+        keep(&mut window, &name("review"));
+        window.click("Light theme");
+        keep(&mut window, &name("review-light"));
+        let mut window = crate::Window::sized(&desk, Screen::Wallet, size);
+        window.click("Receive");
+        window.type_into("Amount", "2,100");
+        window.click("Make invoice");
+        keep(&mut window, &name("receive"));
+    }
+}
+
 /// Draws what a window shows after its keys were pressed.
 fn keep(window: &mut crate::Window, name: &str) {
     let folder = std::env::var("UI_PICTURES").unwrap_or_else(|_| ".".into());
@@ -215,6 +260,6 @@ fn what_opens_above_the_screens_is_drawn() {
         window.press(Key::K);
     }
     keep(&mut window, "activity-selected");
-    let mut window = crate::wallet::paying();
+    let mut window = crate::wallet_pay::paying((1280.0, 800.0));
     keep(&mut window, "pay-confirm");
 }

@@ -79,7 +79,7 @@ pub fn show(
         ui.horizontal(|ui| {
             let choose = match attach.wanted() {
                 Wanted::Folder => ActionId::ChooseFolder,
-                Wanted::File => ActionId::ChooseFile,
+                Wanted::File | Wanted::Save(_) => ActionId::ChooseFile,
             };
             let room = ui.available_width() - look.size.field_short - look.space.s;
             let edit = egui::TextEdit::singleline(&mut attached.path)

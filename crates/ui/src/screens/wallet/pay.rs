@@ -1,27 +1,27 @@
-//! Paying: what an invoice asks is shown before anything is sent, and asked once more.
+//! Paying: any text is read by the wallet, shown for review, and sent only after a second yes.
 
-use domain::Msat;
 use egui::{Id, Ui};
 use engine::{
-    Command,
     view::{PaymentState, PaymentView},
-    wire,
+    wire::QuoteQuery,
 };
 
 use crate::{
+    actions::{ActionId, Subject},
+    calls::Call,
     courier::Purpose,
     icons::Icon,
     look::{Face, look},
-    present::{
-        Tone,
-        invoice::{self, InvoiceFacts},
-        job::Fact,
-        wallet, words,
-    },
+    present::{Tone, job::Fact, wallet, words},
     scene::{Act, Scene},
     state::{PayForm, State, WalletPanel},
-    widgets::{self, Btn, Field, badge, facts, label, notice, panel},
+    widgets::{self, Btn, Field, badge, button, facts, label, notice, panel, picker},
 };
+
+use super::{approval, review};
+
+/// Longer text is nothing that can be paid; the wallet refuses it too.
+const MAX_CHARS: usize = 8_192;
 
 pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     let look = look(ui.ctx());
@@ -31,153 +31,182 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
                 state.wallet.panel = WalletPanel::Closed;
             }
         });
-        let payment = state
-            .wallet
-            .pay
-            .started
-            .as_ref()
-            .and_then(|key| wallet::find(scene.view, key))
-            .cloned();
-        ui.scope(|ui| {
-            ui.set_width(look.size.form.min(ui.available_width()));
-            if state.wallet.pay.started.is_some() {
-                match &payment {
-                    Some(payment) => outcome(ui, scene, state, payment),
-                    None => notice::loading(ui, "Handing the payment to the wallet"),
-                }
-            } else {
-                form(ui, scene, state);
+        let started = state.wallet.pay.started.clone();
+        let payment = started.as_ref().and_then(|key| wallet::find(scene.view, key)).cloned();
+        match (started.is_some(), &payment) {
+            (true, Some(payment)) => {
+                narrow(ui, look.size.form, |ui| outcome(ui, scene, state, payment));
             }
-        });
+            (true, None) => notice::loading(ui, "Handing the payment to the wallet"),
+            (false, _) => form(ui, scene, state),
+        }
         scene.error_of(ui, state, &Purpose::Pay);
     });
 }
 
-/// Reads the pasted text again only when it has changed.
-fn read<'a>(form: &'a mut PayForm, scene: &Scene<'_>) -> Option<&'a Result<InvoiceFacts, String>> {
-    if form.text.trim().is_empty() {
-        form.read = None;
-        return None;
-    }
-    let known = form.read.as_ref().is_some_and(|(text, _)| *text == form.text);
-    if !known {
-        let facts = invoice::read(&form.text, scene.view.network, scene.now());
-        if let Ok(facts) = &facts {
-            form.max_fee = words::edit_sat(invoice::usual_max_fee(facts.amount_msat));
-        }
-        form.read = Some((form.text.clone(), facts));
-        form.key = None;
-        form.confirming = false;
-    }
-    form.read.as_ref().map(|(_, facts)| facts)
+fn narrow(ui: &mut Ui, width: f32, add: impl FnOnce(&mut Ui)) {
+    ui.scope(|ui| {
+        ui.set_max_width(width.min(ui.available_width()));
+        add(ui);
+    });
 }
 
-/// Why this can't be paid, in the tone of the house.
-fn obstacle(facts: &InvoiceFacts, fee: Msat, scene: &Scene<'_>) -> Option<String> {
-    if facts.expires_at <= scene.now() {
-        return Some("This invoice has expired. Nothing was paid. Ask for a new one.".into());
+/// What the wallet is to be asked, by what is typed now; absent while there is nothing to ask.
+fn wanted(form: &PayForm) -> Option<QuoteQuery> {
+    let request = form.text.trim();
+    if request.is_empty() || request.chars().count() > MAX_CHARS {
+        return None;
     }
-    let balance = scene.view.wallet.balance_msat?;
-    let most = facts.amount_msat.saturating_add(fee);
-    (most > balance).then(|| {
-        format!(
-            "This takes up to {most} with fees, and the balance is {balance}. Nothing was paid. \
-             Receive more first, or lower the most in fees."
-        )
-    })
+    let typed = form.needs_amount && !form.amount.trim().is_empty();
+    let amount_msat = if typed { Some(words::parse_sat(&form.amount).ok()?) } else { None };
+    let account = form.account.clone();
+    Some(QuoteQuery { request: request.to_owned(), account, amount_msat, lnurl: None })
+}
+
+/// Has the wallet read what is typed now, unless it has or does already.
+fn keep_read(form: &mut PayForm, scene: &mut Scene<'_>) {
+    let wanted = wanted(form);
+    if wanted == form.asked || scene.courier.calls.busy(&Call::Quote) {
+        return;
+    }
+    let same_text = form.asked.as_ref().map(|asked| &asked.request)
+        == wanted.as_ref().map(|wanted| &wanted.request);
+    if !same_text {
+        form.needs_amount = false;
+        form.amount.clear();
+    }
+    form.max_fee.clear();
+    (form.read, form.key, form.confirming) = (None, None, false);
+    if let Some(query) = &wanted
+        && let Ok(params) = serde_json::to_value(query)
+    {
+        scene.act(Act::Ask(Call::Quote, params));
+    }
+    form.asked = wanted;
 }
 
 fn form(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     let look = look(ui.ctx());
+    let wide = ui.available_width() > look.size.form * 1.7;
+    if !wide {
+        input(ui, scene, state);
+        ui.add_space(look.space.s);
+        read(ui, scene, state);
+        return;
+    }
+    ui.horizontal_top(|ui| {
+        ui.spacing_mut().item_spacing.x = 0.0;
+        let rest = ui.available_width() - look.size.form - look.space.xl;
+        ui.vertical(|ui| {
+            ui.set_width(look.size.form);
+            ui.spacing_mut().item_spacing.x = look.space.s;
+            input(ui, scene, state);
+        });
+        ui.add_space(look.space.xl);
+        ui.vertical(|ui| {
+            ui.set_width(rest);
+            ui.spacing_mut().item_spacing.x = look.space.s;
+            read(ui, scene, state);
+        });
+    });
+}
+
+fn input(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
+    let look = look(ui.ctx());
     let form = &mut state.wallet.pay;
-    let field = Field::new("Invoice").hint("Paste lnbc…, lntb… or lnbcrt…").rows(3).mono();
-    let fault = match read(form, scene) {
-        Some(Err(fault)) => Some(fault.clone()),
-        _ => None,
-    };
-    field.fault(fault).show(ui, Id::unique("pay-invoice"), &mut form.text);
-    let facts = match read(form, scene) {
-        Some(Ok(facts)) => facts.clone(),
-        _ => {
-            label::caption(ui, "What it asks is shown before anything is paid.");
-            return;
-        }
-    };
-    ui.add_space(look.space.xs);
-    label::colored(ui, facts.amount_msat.to_string(), Face::Hero, look.color.text);
-    if let Some((words, explain)) = words::network_badge(scene.view.network) {
-        badge::practice(ui, words, explain);
+    let too_long = form.text.trim().chars().count() > MAX_CHARS;
+    let fault = too_long.then(|| "This is too long to be something that can be paid.".to_owned());
+    let field = Field::new("Pay to")
+        .hint("An invoice, an offer, an address, name@host, or a lightning: link")
+        .fault(fault.or_else(|| form.scan_fault.clone()))
+        .rows(3)
+        .mono();
+    let response = field.show(ui, Id::unique("pay-to"), &mut form.text);
+    if std::mem::take(&mut form.focus_text) {
+        response.request_focus();
     }
-    let chosen = ui.scope(|ui| facts::facts(ui, &rows(&facts, scene))).inner;
-    if let Some((label, text)) = chosen {
-        scene.copy(label, text);
-    }
-    let fee = words::parse_sat(&form.max_fee);
-    let fee_field = Field::new("Most in fees").suffix("sat").fault(fee.as_ref().err().cloned());
-    let width = look.size.field_short;
-    let response = fee_field.width(width).show(ui, Id::unique("pay-fee"), &mut form.max_fee);
     if response.changed() {
-        form.key = None;
-        form.confirming = false;
+        form.scan_fault = None;
     }
-    confirm(ui, scene, form, &facts, fee.ok());
-}
-
-fn rows(facts: &InvoiceFacts, scene: &Scene<'_>) -> Vec<Fact> {
-    let description = if facts.description.is_empty() { "none" } else { &facts.description };
-    vec![
-        Fact::plain("For", description),
-        Fact::long("To", &facts.payee),
-        Fact::plain("Expires", scene.clock.moment(facts.expires_at)),
-        Fact::long("Payment hash", facts.payment_hash),
-    ]
-}
-
-fn confirm(
-    ui: &mut Ui,
-    scene: &mut Scene<'_>,
-    form: &mut PayForm,
-    facts: &InvoiceFacts,
-    fee: Option<Msat>,
-) {
-    let amount = facts.amount_msat;
-    let Some(fee) = fee else { return };
-    if let Some(obstacle) = obstacle(facts, fee, scene) {
-        notice::blocker(ui, &obstacle, None);
-        return;
-    }
-    let busy = scene.courier.busy(&Purpose::Pay).is_some();
-    if !form.confirming {
-        if ui.add(Btn::new(format!("Pay {amount}")).primary().full_width().busy(busy)).clicked() {
-            form.confirming = true;
+    ui.horizontal_wrapped(|ui| {
+        let id = ActionId::ScanImage;
+        let busy = scene.courier.scanning();
+        let paste = Btn::new("Paste").icon(Icon::Copy).busy(busy);
+        let tip = "Paste what was copied: a text, or an image with a QR code";
+        if ui.add(paste.tooltip(format!("{tip}  ({})", button_key(id, scene.mac)))).clicked() {
+            scene.act(Act::Run(id));
         }
-        return;
-    }
-    label::text(ui, format!("Pay {amount}, and at most {fee} in fees? It can't be taken back."));
-    ui.horizontal(|ui| {
-        if ui.add(Btn::new(format!("Pay {amount} now")).primary().busy(busy)).clicked() {
-            let key = form.key.get_or_insert_with(|| scene.keys.payment()).clone();
-            let pay = wire::Pay::invoice(key, facts.bolt11.clone(), amount, fee);
-            scene.act(Act::Send(Purpose::Pay, Command::WalletPay(pay)));
-        }
-        if ui.add(Btn::new("Not now")).clicked() {
-            form.confirming = false;
+        if !form.text.is_empty() && ui.add(Btn::new("Clear").quiet()).clicked() {
+            *form = PayForm { account: form.account.clone(), ..PayForm::default() };
         }
     });
+    account(ui, scene, form);
+    if form.needs_amount {
+        let typed = words::parse_sat(&form.amount);
+        let fault = typed.err().filter(|_| !form.amount.trim().is_empty());
+        let amount = Field::new("Amount").hint("2,100").suffix("sat").fault(fault);
+        let amount = amount.width(look.size.field).help("The request leaves it to you.");
+        amount.show(ui, Id::unique("pay-amount"), &mut form.amount);
+    }
+    keep_read(form, scene);
+}
+
+fn button_key(id: ActionId, mac: bool) -> String {
+    id.shortcut(mac).unwrap_or_default()
+}
+
+/// Whose money it is, where there is more than one.
+fn account(ui: &mut Ui, scene: &Scene<'_>, form: &mut PayForm) {
+    let look = look(ui.ctx());
+    let open = scene.view.wallet.accounts.iter().filter(|one| !one.closed);
+    let mut all = vec![(engine::view::AccountId::operator(), "Yours".to_owned())];
+    all.extend(open.map(|one| (one.account.id.clone(), words::one_line(&one.account.name))));
+    if all.len() > 1
+        && let Some(chosen) = picker::picker(ui, "From", look.size.field, &form.account, &all)
+    {
+        form.account = chosen;
+    }
+}
+
+/// What the wallet read, or why it could not.
+fn read(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
+    let form = &state.wallet.pay;
+    match &form.read {
+        Some(Ok(_)) => review::show(ui, scene, state),
+        Some(Err(error)) if error.code == "amount_needed" => {
+            label::text(ui, words::one_line(&error.message));
+        }
+        Some(Err(error)) => {
+            let error = error.clone();
+            match notice::error(ui, Call::Quote.title(), &error, error.retryable) {
+                Some(notice::ErrorAnswer::Retry) => state.wallet.pay.asked = None,
+                Some(notice::ErrorAnswer::Copy(text)) => scene.copy("Details", text),
+                Some(notice::ErrorAnswer::Dismiss) => state.wallet.pay = PayForm::default(),
+                None => {}
+            }
+        }
+        None if form.asked.is_some() => notice::loading(ui, "The wallet reads it"),
+        None => {
+            label::caption(ui, "What it asks is shown before anything is paid.");
+        }
+    }
 }
 
 fn outcome(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, payment: &PaymentView) {
     let look = look(ui.ctx());
     let row = wallet::PaymentRow::of(payment, scene.view, scene.clock);
-    badge::badge(ui, row.tone, row.state);
+    if payment.state == PaymentState::AwaitingApproval {
+        approval::body(ui, scene, state, payment);
+    } else {
+        ui.horizontal(|ui| {
+            badge::badge(ui, row.tone, row.state);
+            if let Some((words, explain)) = words::network_badge(scene.view.network) {
+                badge::practice(ui, words, explain);
+            }
+        });
+    }
     match payment.state {
-        PaymentState::Settled => {
-            ui.horizontal(|ui| {
-                widgets::dot(ui, Tone::Good);
-                label::heading(ui, format!("Paid {}", payment.amount_msat));
-            });
-            label::muted(ui, row.fee);
-        }
+        PaymentState::Settled => proof(ui, scene, payment),
         PaymentState::Failed | PaymentState::Expired => {
             label::text(ui, "Nothing was paid.");
             if let Some(detail) = &payment.detail {
@@ -187,32 +216,42 @@ fn outcome(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, payment: &Paym
         PaymentState::Unknown => notice::blocker(
             ui,
             "Money may have moved.",
-            Some("The wallet is looking the payment up by its hash. Don't pay it again."),
+            Some("The wallet is looking the payment up by its exact key. Don't pay it again."),
         ),
-        PaymentState::AwaitingApproval => approval(ui, scene, payment),
+        PaymentState::AwaitingApproval => {}
         PaymentState::Requested | PaymentState::Pending => {
             notice::loading(ui, &format!("{} is on its way", payment.amount_msat));
         }
     }
     let over = !matches!(payment.state, PaymentState::Requested | PaymentState::Pending);
-    if over && ui.add(Btn::new("Pay another invoice")).clicked() {
-        state.wallet.pay = PayForm::default();
-    }
-}
-
-/// Nothing was sent: the operator lets it go above its limit, or does not.
-fn approval(ui: &mut Ui, scene: &mut Scene<'_>, payment: &PaymentView) {
-    let why = payment.waits_for.as_ref().map_or("It is above a limit.", |error| &error.message);
-    notice::blocker(ui, why, None);
-    let busy = scene.courier.busy(&Purpose::Pay).is_some();
-    ui.horizontal(|ui| {
-        let pay = format!("Pay {} all the same", payment.amount_msat);
-        for (label, approve) in [(pay.as_str(), true), ("Don't pay", false)] {
-            let button = Btn::new(label).busy(busy);
-            if ui.add(if approve { button.primary() } else { button }).clicked() {
-                let command = Command::WalletAnswer { key: payment.key.clone(), approve };
-                scene.act(Act::Send(Purpose::Pay, command));
-            }
+    ui.horizontal_wrapped(|ui| {
+        if over && ui.add(Btn::new("Pay something else")).clicked() {
+            state.wallet.pay = PayForm { focus_text: true, ..PayForm::default() };
+        }
+        let details = Btn::new("Open payment").quiet().leads();
+        if payment.state != PaymentState::AwaitingApproval && ui.add(details).clicked() {
+            scene.act(Act::Inspect(Subject::Payment(payment.key.clone())));
         }
     });
+}
+
+/// Paid: how much, the fee apart, and what proves it.
+fn proof(ui: &mut Ui, scene: &mut Scene<'_>, payment: &PaymentView) {
+    ui.horizontal(|ui| {
+        widgets::dot(ui, Tone::Good);
+        label::heading(ui, format!("Paid {}", payment.amount_msat));
+    });
+    let mut known = vec![Fact::plain("Fee", words::amount_or_unknown(payment.fee_msat))];
+    known.extend(payment.preimage.map(|preimage| Fact::long("Preimage", preimage)));
+    known.extend(payment.reference.as_ref().map(|known| Fact::long("Reference", known)));
+    let chosen = ui.scope(|ui| facts::facts(ui, &known)).inner;
+    if let Some((label, text)) = chosen {
+        scene.copy(label, text);
+    }
+    let id = ActionId::CopyReceipt;
+    let tip = button::tooltip(id, scene.mac);
+    if ui.add(Btn::new(id.title()).icon(Icon::Receipt).tooltip(tip)).clicked() {
+        let receipt = crate::present::payment::receipt(payment, scene.view.network);
+        scene.copy("Receipt", receipt);
+    }
 }

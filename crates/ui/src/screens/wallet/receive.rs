@@ -1,10 +1,10 @@
-//! Receiving: an amount and a memo become an invoice, shown as a QR code until it is paid.
+//! Receiving: a rail, an amount and a memo become something to be paid by, shown until it is paid.
 
 use domain::Msat;
 use egui::{Id, Ui};
 use engine::{
     Command,
-    view::{PaymentState, PaymentView},
+    view::{AccountId, PaymentState, PaymentView, Rail},
     wire,
 };
 
@@ -12,14 +12,13 @@ use crate::{
     courier::Purpose,
     icons::Icon,
     look::{Face, look},
-    present::{Tone, wallet, words},
+    present::{Tone, approval::left, wallet, words},
     scene::{Act, Scene},
-    state::{ReceiveForm, State, WalletPanel},
-    widgets::{self, Btn, Field, badge, label, notice, panel, qr},
+    state::{Expiry, ReceiveForm, State, WalletPanel},
+    widgets::{self, Btn, Field, badge, button, label, notice, panel, picker, qr},
 };
 
-/// How long an invoice can be paid: an hour.
-const EXPIRY_SECS: u32 = 3_600;
+use super::approval::tick;
 
 pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     let look = look(ui.ctx());
@@ -29,13 +28,8 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
                 state.wallet.panel = WalletPanel::Closed;
             }
         });
-        let payment = state
-            .wallet
-            .receive
-            .started
-            .as_ref()
-            .and_then(|key| wallet::find(scene.view, key))
-            .cloned();
+        let started = state.wallet.receive.started.clone();
+        let payment = started.as_ref().and_then(|key| wallet::find(scene.view, key)).cloned();
         ui.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing.x = 0.0;
             ui.vertical(|ui| {
@@ -43,13 +37,13 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
                 ui.spacing_mut().item_spacing.x = look.space.s;
                 form(ui, scene, state);
             });
-            if state.wallet.receive.started.is_some() {
+            if started.is_some() {
                 ui.add_space(look.space.xl);
                 ui.vertical(|ui| {
                     ui.spacing_mut().item_spacing.x = look.space.s;
                     match &payment {
-                        Some(payment) => invoice(ui, scene, payment),
-                        None => notice::loading(ui, "Asking the wallet for an invoice"),
+                        Some(payment) => request(ui, scene, payment),
+                        None => notice::loading(ui, "Asking the wallet"),
                     }
                 });
             }
@@ -57,28 +51,114 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     });
 }
 
+/// A rail by what is made on it, short enough for one of several choices.
+fn short(rail: Rail) -> &'static str {
+    match rail {
+        Rail::Bolt11 => "Invoice",
+        Rail::Bolt12 => "Offer",
+        Rail::Onchain => "Address",
+        Rail::Spark => "Spark",
+        Rail::Keysend => "Keysend",
+        Rail::Ecash => "Ecash",
+    }
+}
+
+/// What is made, as a button and a sentence call it.
+fn thing(rail: Rail, amount: bool) -> &'static str {
+    match (rail, amount) {
+        (Rail::Bolt11, _) => "invoice",
+        (Rail::Bolt12, _) => "offer",
+        (Rail::Onchain, _) => "address",
+        (Rail::Spark, true) => "Spark invoice",
+        (Rail::Spark, false) => "Spark address",
+        (Rail::Keysend | Rail::Ecash, _) => "request",
+    }
+}
+
+fn help(rail: Rail) -> &'static str {
+    match rail {
+        Rail::Bolt11 => "Paid once, over Lightning, in seconds.",
+        Rail::Bolt12 => "Paid over Lightning as often as you like; it does not expire.",
+        Rail::Onchain => "A Bitcoin transaction: some ten minutes and more, with a miner's fee.",
+        Rail::Spark => "From other Spark wallets. With an amount it can be paid once.",
+        Rail::Keysend | Rail::Ecash => "",
+    }
+}
+
+/// What this wallet can make something to be paid by for.
+fn offered(scene: &Scene<'_>) -> Vec<(Rail, String)> {
+    let makes = |rail: &&Rail| !matches!(rail, Rail::Keysend | Rail::Ecash);
+    let rails = scene.view.wallet.receives.iter().filter(makes);
+    let all: Vec<_> = rails.map(|rail| (*rail, short(*rail).to_owned())).collect();
+    if all.is_empty() { vec![(Rail::Bolt11, short(Rail::Bolt11).to_owned())] } else { all }
+}
+
+/// The amount as it is typed; nothing typed leaves it to the payer.
+fn amount(form: &ReceiveForm) -> Result<Option<Msat>, String> {
+    if form.amount.trim().is_empty() {
+        return Ok(None);
+    }
+    let amount = words::parse_sat(&form.amount)?;
+    let whole = matches!(form.rail, Rail::Onchain | Rail::Spark);
+    if amount.is_zero() {
+        return Err("Ask for at least something, or leave it empty.".into());
+    }
+    if whole && !amount.get().is_multiple_of(1_000) {
+        return Err("Only whole satoshi can be paid that way.".into());
+    }
+    Ok(Some(amount))
+}
+
 fn form(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
+    let look = look(ui.ctx());
     let purpose = Purpose::Receive;
+    let rails = offered(scene);
     let form = &mut state.wallet.receive;
-    let amount = words::parse_sat(&form.amount).and_then(|amount| match amount {
-        Msat::ZERO => Err("Ask for at least something.".to_owned()),
-        amount => Ok(amount),
-    });
-    let fault = amount.as_ref().err().filter(|_| form.tried).cloned();
+    if !rails.iter().any(|(rail, _)| *rail == form.rail) {
+        form.rail = rails[0].0;
+    }
+    let mut changed = false;
+    if rails.len() > 1 {
+        label::colored(ui, "What to be paid by", Face::Caption, look.color.muted);
+        if let Some(rail) = button::segments(ui, "Paid by", form.rail, &rails) {
+            form.rail = rail;
+            changed = true;
+        }
+    }
+    label::caption(ui, help(form.rail));
+    let asked = amount(form);
+    let fault = asked.as_ref().err().filter(|_| form.tried).cloned();
     let field = Field::new("Amount").hint("2,100").suffix("sat").fault(fault);
+    let field = field.help("Left empty, the payer chooses.");
     let amount_field = field.show(ui, Id::unique("receive-amount"), &mut form.amount);
     let memo = Field::new("Memo").hint("What it is for").help("The payer sees it.");
     let memo_field = memo.show(ui, Id::unique("receive-memo"), &mut form.memo);
-    if amount_field.changed() || memo_field.changed() {
+    let expires = matches!(form.rail, Rail::Bolt11 | Rail::Spark);
+    if expires {
+        label::colored(ui, "Can be paid for", Face::Caption, look.color.muted);
+        let all = Expiry::ALL.map(|expiry| (expiry, expiry.words().to_owned()));
+        if let Some(expiry) = button::segments(ui, "Can be paid for", form.expiry, &all) {
+            form.expiry = expiry;
+            changed = true;
+        }
+    }
+    changed |= account(ui, scene, form);
+    if amount_field.changed() || memo_field.changed() || changed {
         form.key = None;
     }
     let busy = scene.courier.busy(&purpose).is_some();
-    let words = amount.as_ref().map_or("Make invoice".into(), |a| format!("Make invoice for {a}"));
-    let make = ui.add(Btn::new(words).primary().full_width().busy(busy).name("Make invoice"));
+    let what = thing(form.rail, matches!(asked, Ok(Some(_))));
+    let words = match &asked {
+        Ok(Some(amount)) => format!("Make {what} for {amount}"),
+        _ => format!("Make {what}"),
+    };
+    ui.add_space(look.space.xs);
+    let make = Btn::new(words).primary().full_width().busy(busy).name(format!("Make {what}"));
+    let make = ui.add(make);
     let entered = amount_field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
     if make.clicked() || entered {
         form.tried = true;
-        if let Ok(amount_msat) = amount {
+        if let Ok(amount_msat) = asked {
             let command = command(form, scene, amount_msat);
             scene.act(Act::Send(purpose.clone(), command));
         }
@@ -86,13 +166,35 @@ fn form(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     scene.error_of(ui, state, &purpose);
 }
 
-fn command(form: &mut ReceiveForm, scene: &mut Scene<'_>, amount_msat: Msat) -> Command {
-    let key = form.key.get_or_insert_with(|| scene.keys.payment()).clone();
-    let memo = words::one_line(&form.memo);
-    Command::WalletReceive(wire::Receive::invoice(key, amount_msat, memo, EXPIRY_SECS))
+/// Into whose money it goes, where sub-wallets have their own.
+fn account(ui: &mut Ui, scene: &Scene<'_>, form: &mut ReceiveForm) -> bool {
+    let own = scene.view.wallet.accounts.iter();
+    let own = own.filter(|one| one.account.isolated && !one.closed);
+    let mut all = vec![(AccountId::operator(), "Yours".to_owned())];
+    all.extend(own.map(|one| (one.account.id.clone(), words::one_line(&one.account.name))));
+    let width = ui.available_width();
+    if all.len() > 1
+        && let Some(chosen) = picker::picker(ui, "Into", width, &form.account, &all)
+    {
+        form.account = chosen;
+        return true;
+    }
+    false
 }
 
-fn invoice(ui: &mut Ui, scene: &mut Scene<'_>, payment: &PaymentView) {
+fn command(form: &mut ReceiveForm, scene: &mut Scene<'_>, amount_msat: Option<Msat>) -> Command {
+    let key = form.key.get_or_insert_with(|| scene.keys.payment()).clone();
+    Command::WalletReceive(wire::Receive {
+        key,
+        account: form.account.clone(),
+        rail: form.rail,
+        amount_msat,
+        memo: words::one_line(&form.memo),
+        expiry_secs: form.expiry.secs(),
+    })
+}
+
+fn request(ui: &mut Ui, scene: &mut Scene<'_>, payment: &PaymentView) {
     let look = look(ui.ctx());
     let row = wallet::PaymentRow::of(payment, scene.view, scene.clock);
     ui.horizontal(|ui| {
@@ -109,19 +211,46 @@ fn invoice(ui: &mut Ui, scene: &mut Scene<'_>, payment: &PaymentView) {
             });
         }
         (PaymentState::Failed | PaymentState::Expired, _) => {
-            let detail = payment.detail.clone();
+            let detail = payment.detail.as_deref().map(words::one_line);
             label::text(ui, detail.unwrap_or_else(|| "Nothing was received.".into()));
         }
-        (_, Some(bolt11)) => {
-            qr::qr(ui, bolt11, "Invoice as a QR code");
-            label::colored(ui, words::middle(bolt11, 18, 8), Face::Mono, look.color.muted);
-            if let Some(at) = payment.expires_at {
-                label::caption(ui, format!("Can be paid until {}", scene.clock.moment(at)));
-            }
-            if ui.add(Btn::new("Copy invoice").icon(Icon::Copy)).clicked() {
-                scene.copy("Invoice", bolt11.clone());
+        (_, Some(text)) => code(ui, scene, payment, text),
+        (_, None) => notice::loading(ui, "Asking the wallet"),
+    }
+    if payment.rail == Rail::Onchain && payment.state != PaymentState::Settled {
+        label::colored(
+            ui,
+            "It counts once the network has confirmed it.",
+            Face::Caption,
+            look.color.faint,
+        );
+    }
+}
+
+/// The code to be scanned, the text to be copied, and how long it holds.
+pub fn code(ui: &mut Ui, scene: &mut Scene<'_>, payment: &PaymentView, text: &str) {
+    let look = look(ui.ctx());
+    let thing = thing(payment.rail, !payment.amount_msat.is_zero());
+    let what = words::sentence(thing);
+    if qr::qr(ui, text, &format!("{what} as a QR code")).is_none() {
+        label::caption(ui, "It is too long for a QR code; copy it instead.");
+    }
+    label::colored(ui, words::middle(text, 18, 8), Face::Mono, look.color.muted);
+    match payment.expires_at {
+        Some(at) => {
+            if let Some(left) = left(at, scene.clock) {
+                let until = scene.clock.moment(at);
+                label::caption(ui, format!("Can be paid for {left} more, until {until}"));
+                tick(ui, scene, at);
+            } else {
+                label::caption(ui, "Its time is over; the wallet says so in a moment.");
             }
         }
-        (_, None) => notice::loading(ui, "Asking the wallet for an invoice"),
+        None => {
+            label::caption(ui, "It does not expire.");
+        }
+    }
+    if ui.add(Btn::new(format!("Copy {thing}")).icon(Icon::Copy)).clicked() {
+        scene.copy(&what, text);
     }
 }
