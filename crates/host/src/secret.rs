@@ -20,6 +20,16 @@ pub fn of_descriptor(fd: u32) -> io::Result<Zeroizing<String>> {
     line(open_descriptor(fd)?)
 }
 
+/// The first two lines of a descriptor: an old passphrase and a new one.
+///
+/// # Errors
+///
+/// As [`of_descriptor`].
+pub fn two_of_descriptor(fd: u32) -> io::Result<[Zeroizing<String>; 2]> {
+    let mut from = open_descriptor(fd)?;
+    Ok([line(&mut from)?, line(&mut from)?])
+}
+
 #[cfg(unix)]
 fn open_descriptor(fd: u32) -> io::Result<File> {
     use std::os::fd::AsFd;

@@ -267,8 +267,9 @@ fn settled(payment: &Value) -> Result<(), ErrorBody> {
         Some("awaiting_approval") => Err(ErrorBody::refused(
             "needs_approval",
             format!(
-                "Nothing was sent: it waits for your approval. {}",
-                text(&payment["waits_for"]["message"])
+                "Nothing was sent: it waits for your approval. {} {}",
+                text(&payment["waits_for"]["message"]),
+                payment["detail"].as_str().unwrap_or_default()
             ),
         )
         .hint(format!("`pilothouse wallet approve {}` or `deny`.", text(&payment["key"])))),

@@ -310,6 +310,7 @@ impl Guard {
             self.state().tries.was_right();
             return Ok(one);
         }
+        self.state().tries.was_wrong(Instant::now());
         tracing::warn!("a wrong passphrase was given");
         Err(wrong())
     }

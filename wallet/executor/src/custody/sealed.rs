@@ -134,6 +134,7 @@ impl Sealed {
                 Ok(())
             }
             Ok(Err(VaultError::WrongPassphrase)) => {
+                tries().was_wrong(Instant::now());
                 tracing::warn!("a wrong passphrase was given");
                 Err(wrong())
             }

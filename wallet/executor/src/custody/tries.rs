@@ -22,10 +22,15 @@ impl Tries {
         if let Some(wait) = self.wait(now) {
             return Err(too_soon(wait));
         }
-        let wait = Duration::from_secs(1 << self.wrong.min(16)).min(LONGEST_WAIT);
         self.wrong = self.wrong.saturating_add(1);
-        self.not_before = Some(now + wait);
+        self.was_wrong(now);
         Ok(())
+    }
+
+    /// The wait begins when the answer was given.
+    pub fn was_wrong(&mut self, now: Instant) {
+        let doubled = Duration::from_secs(1 << self.wrong.saturating_sub(1).min(16));
+        self.not_before = Some(now + doubled.min(LONGEST_WAIT));
     }
 
     pub fn was_right(&mut self) {

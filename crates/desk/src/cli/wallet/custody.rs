@@ -73,11 +73,15 @@ impl From {
             Some(fd) => secret::of_descriptor(fd),
             None => secret::typed(prompt),
         };
-        read.map_err(|error| {
-            ErrorBody::new("no_passphrase", format!("No passphrase was read: {error}."))
-                .hint("Type it at a terminal, or hand it over by --passphrase-fd.")
-                .exit(ExitCode::Usage)
-        })
+        read.map_err(|error| not_read(&error))
+    }
+
+    /// The one that holds, and a new one.
+    fn read_both(&self) -> Result<[Zeroizing<String>; 2], ErrorBody> {
+        match self.passphrase_fd {
+            Some(fd) => secret::two_of_descriptor(fd).map_err(|error| not_read(&error)),
+            None => Ok([self.read("Passphrase")?, self.read_new()?]),
+        }
     }
 
     /// A new one, typed twice where it is typed.
@@ -122,7 +126,7 @@ impl Custody {
                 ask(context, method::SET_PASSPHRASE, json!({ "new": *new })).await?
             }
             Self::Passphrase(Passphrase::Change { from }) => {
-                let (old, new) = (from.read("Passphrase")?, from.read_new()?);
+                let [old, new] = from.read_both()?;
                 let params = json!({ "passphrase": *old, "new": *new });
                 ask(context, method::SET_PASSPHRASE, params).await?
             }
@@ -134,6 +138,12 @@ impl Custody {
         context.out.result(&answer, || told(&answer));
         Ok(())
     }
+}
+
+fn not_read(error: &std::io::Error) -> ErrorBody {
+    ErrorBody::new("no_passphrase", format!("No passphrase was read: {error}."))
+        .hint("Type it at a terminal, or hand it over by --passphrase-fd.")
+        .exit(ExitCode::Usage)
 }
 
 /// Asks the executor itself, and forgets what was said.
