@@ -8,6 +8,7 @@ pub mod intake;
 pub mod keys;
 pub mod line;
 pub mod manage;
+pub mod open;
 pub mod places;
 pub mod remote;
 pub mod seal;
