@@ -27,7 +27,7 @@ pub use rows::{Row, project, table};
 pub use state::State;
 pub use view::{Answer, Query, View};
 pub use wallet_orders::still_open;
-pub use wallet::{channels, wire};
+pub use wallet::{backup, channels, wire};
 /// What the operator may spend, as the wallet's own limits and budgets say it.
 pub use safety::{Renewal, SpendLimits};
 

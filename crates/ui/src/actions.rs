@@ -32,6 +32,8 @@ pub enum ActionId {
     ShowConnections,
     OpenChannel,
     ConnectApp,
+    ShowBackup,
+    RehearseBackup,
     NewAccount,
     MoveMoney,
     ChangeLimits,
@@ -378,6 +380,10 @@ actions! {
         [Keys::Then(Key::G, Key::N)], Some("pilothouse wallet connections list"), always;
     ConnectApp, Wallet, "Connect app", "Let an app pay from a budget of its own",
         [], Some("pilothouse wallet connections create NAME"), always;
+    ShowBackup, Wallet, "Show backup", "Whether the money can be brought back, and from where",
+        [Keys::Then(Key::G, Key::B)], Some("pilothouse wallet backup status"), always;
+    RehearseBackup, Wallet, "Rehearse backup", "Restore it beside the wallet, compare, and forget it",
+        [], Some("pilothouse wallet backup rehearse"), always;
     NewAccount, Wallet, "Make sub-wallet", "A budget of its own for an agent or an app",
         [], Some("pilothouse wallet accounts set ID"), always;
     MoveMoney, Wallet, "Move money", "Between you and a sub-wallet with money of its own",

@@ -5,6 +5,7 @@
 use domain::ErrorBody;
 use engine::{
     DeskPort, Query,
+    backup::BackupStatus,
     channels::{self, Channels},
     view::{AccountId, Answer},
     wire::{ConnectionList, LimitsView, method},
@@ -31,6 +32,7 @@ pub enum Call {
     CloseChannel(String),
     CreateConnection,
     CloseConnection(AccountId),
+    Rehearse,
 }
 
 impl Call {
@@ -47,6 +49,7 @@ impl Call {
             Self::CloseChannel(_) => "The channel was not closed",
             Self::CreateConnection => "The app was not connected",
             Self::CloseConnection(_) => "The connection was not closed",
+            Self::Rehearse => "The backup was not rehearsed",
         }
     }
 
@@ -62,6 +65,7 @@ impl Call {
             Self::CloseChannel(_) => channels::method::CLOSE_CHANNEL,
             Self::CreateConnection => method::CONNECTION_CREATE,
             Self::CloseConnection(_) => method::CONNECTION_CLOSE,
+            Self::Rehearse => method::REHEARSE,
         }
     }
 }
@@ -135,6 +139,7 @@ pub struct Calls {
     pub limits: Reading<LimitsView>,
     pub channels: Reading<Channels>,
     pub connections: Reading<ConnectionList>,
+    pub backup: Reading<BackupStatus>,
 }
 
 impl Default for Calls {
@@ -144,6 +149,7 @@ impl Default for Calls {
             limits: Reading::new(method::LIMITS),
             channels: Reading::new(channels::method::CHANNELS),
             connections: Reading::new(method::CONNECTIONS),
+            backup: Reading::new(method::BACKUP_STATUS),
         }
     }
 }
@@ -185,11 +191,13 @@ impl Calls {
         self.limits.changed();
         self.channels.changed();
         self.connections.changed();
+        self.backup.changed();
     }
 
     pub fn settle(&mut self) {
         self.limits.settle();
         self.channels.settle();
         self.connections.settle();
+        self.backup.settle();
     }
 }

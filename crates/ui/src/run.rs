@@ -51,6 +51,8 @@ pub fn action(app: &mut DeskApp, ctx: &Context, id: ActionId) {
         | ActionId::ShowConnections
         | ActionId::OpenChannel
         | ActionId::ConnectApp
+        | ActionId::ShowBackup
+        | ActionId::RehearseBackup
         | ActionId::NewAccount
         | ActionId::MoveMoney
         | ActionId::ChangeLimits

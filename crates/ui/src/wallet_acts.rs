@@ -50,6 +50,12 @@ pub fn run(app: &mut DeskApp, ctx: &Context, id: ActionId) {
         ActionId::ShowLimits => app.state.wallet.tab = WalletTab::Limits,
         ActionId::ShowChannels => app.state.wallet.tab = WalletTab::Channels,
         ActionId::ShowConnections => app.state.wallet.tab = WalletTab::Connections,
+        ActionId::ShowBackup => app.state.wallet.tab = WalletTab::Backup,
+        ActionId::RehearseBackup => {
+            app.state.wallet.tab = WalletTab::Backup;
+            app.state.errors.remove(&Purpose::Call(Call::Rehearse));
+            app.courier.call(Call::Rehearse, serde_json::json!({}));
+        }
         ActionId::OpenChannel => {
             app.state.wallet.tab = WalletTab::Channels;
             app.state.wallet.channel = Some(ChannelForm::default());
@@ -206,6 +212,10 @@ fn heard(app: &mut DeskApp, ctx: &Context, call: Call, outcome: Outcome) {
                 uri: made.uri,
             });
             "App connected"
+        }
+        Call::Rehearse => {
+            screen.rehearsal = serde_json::from_value(value).ok();
+            "Rehearsal is over"
         }
         Call::CloseConnection(_) => {
             screen.confirm_close = None;

@@ -3,6 +3,7 @@
 use domain::{ErrorBody, IdempotencyKey};
 use engine::{
     Renewal,
+    backup::RehearsalReport,
     channels::ChannelQuote,
     view::{AccountId, Rail},
     wire::{Account, AccountKind, LnurlProof, OnLimit, Quote, QuoteQuery},
@@ -20,11 +21,18 @@ pub enum WalletTab {
     Limits,
     Channels,
     Connections,
+    Backup,
 }
 
 impl WalletTab {
-    pub const ALL: [Self; 5] =
-        [Self::Payments, Self::Accounts, Self::Limits, Self::Channels, Self::Connections];
+    pub const ALL: [Self; 6] = [
+        Self::Payments,
+        Self::Accounts,
+        Self::Limits,
+        Self::Channels,
+        Self::Connections,
+        Self::Backup,
+    ];
 
     pub fn title(self) -> &'static str {
         match self {
@@ -33,6 +41,7 @@ impl WalletTab {
             Self::Limits => "Limits",
             Self::Channels => "Channels",
             Self::Connections => "Connections",
+            Self::Backup => "Backup",
         }
     }
 }
@@ -65,6 +74,8 @@ pub struct WalletScreen {
     pub connection: Option<ConnectionForm>,
     /// What an app is given, shown once.
     pub shared: Option<Shared>,
+    /// What the last rehearsal found.
+    pub rehearsal: Option<RehearsalReport>,
     /// What a file is to be written of, while its place is chosen.
     pub exporting: Option<Format>,
 }

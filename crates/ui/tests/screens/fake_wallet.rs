@@ -3,6 +3,7 @@
 use domain::{ErrorBody, Msat};
 use engine::{
     Renewal, SpendLimits,
+    backup::{BackupStatus, Nag, Place, PlaceState, Policy, RehearsalReport},
     channels::{self, Channel, ChannelQuote, ChannelState, Channels, Closing, Onchain},
     view::*,
     wire::{self, method},
@@ -139,11 +140,59 @@ fn connection() -> wire::ConnectionView {
     wire::ConnectionView { account, service, used_at: Some(NOW.minus_secs(60)) }
 }
 
+fn backup() -> BackupStatus {
+    BackupStatus {
+        backend: "ldk-node".into(),
+        places: vec![Place {
+            path: "/media/usb/pilothouse".into(),
+            policy: Policy::Strict,
+            same_disk: true,
+            state: PlaceState::Fresh,
+            last_write: Some(NOW.minus_secs(5)),
+            seq: 12,
+            epoch: 2,
+            bytes: 48_200,
+            writes: 12,
+            micros_each: 900,
+        }],
+        words_written_down: false,
+        birthday: None,
+        rehearsed: None,
+        offline: None,
+        nags: vec![Nag::WordsNotWrittenDown, Nag::SameDisk, Nag::NeverRehearsed],
+        advice: "The words bring back what is on-chain; channels need the place below.".into(),
+        recovery: None,
+    }
+}
+
+fn rehearsal() -> RehearsalReport {
+    RehearsalReport {
+        at: NOW,
+        place: "/media/usb/pilothouse".into(),
+        passed: true,
+        seq: 12,
+        epoch: 2,
+        channels: Vec::new(),
+        in_channels_msat: Msat::from_sat(670_000),
+        onchain_msat: Msat::from_sat(310_000),
+        payments: 41,
+        events: 120,
+        birthday: None,
+        differences: Vec::new(),
+    }
+}
+
 /// Looks like the secret that it stands for.
 pub const URI: &str = "nostr+walletconnect://9999?relay=ws%3A%2F%2F127.0.0.1&secret=c0ffee";
 
 pub fn answer(asked: &str, params: &Value, manner: &Manner) -> Result<Value, ErrorBody> {
-    let reads = [method::QUOTE, method::LIMITS, channels::method::CHANNELS, method::CONNECTIONS];
+    let reads = [
+        method::QUOTE,
+        method::LIMITS,
+        channels::method::CHANNELS,
+        method::CONNECTIONS,
+        method::BACKUP_STATUS,
+    ];
     if let Some(error) = manner.wallet_refusal.clone().filter(|_| !reads.contains(&asked)) {
         return Err(error);
     }
@@ -168,6 +217,8 @@ pub fn answer(asked: &str, params: &Value, manner: &Manner) -> Result<Value, Err
             relays: vec!["ws://127.0.0.1:7447".into()],
             trouble: None,
         }),
+        method::BACKUP_STATUS => json!(backup()),
+        method::REHEARSE => json!(rehearsal()),
         method::CONNECTION_CREATE => {
             json!({ "connection": connection(), "uri": URI })
         }

@@ -168,7 +168,9 @@ fn the_parts_of_the_wallet_are_drawn() {
         keep(&mut window, &name("waiting-open"));
         window.press(egui::Key::Escape);
         window.click("Don't pay");
+        let mut window = crate::Window::sized(&desk, Screen::Wallet, (size.0, 1200.0));
         for (tab, word) in [
+            ("Backup", "backup"),
             ("Sub-wallets", "accounts"),
             ("Limits", "limits"),
             ("Channels", "channels"),
@@ -189,11 +191,11 @@ fn the_parts_of_the_wallet_are_drawn() {
         window.click("Make sub-wallet");
         window.click("Light theme");
         keep(&mut window, &name("account-form"));
-        let mut window = crate::wallet_pay::paying(size);
+        let mut window = crate::wallet_pay::paying((size.0, 1200.0));
         keep(&mut window, &name("review"));
         window.click("Light theme");
         keep(&mut window, &name("review-light"));
-        let mut window = crate::Window::sized(&desk, Screen::Wallet, size);
+        let mut window = crate::Window::sized(&desk, Screen::Wallet, (size.0, 1200.0));
         window.click("Receive");
         window.type_into("Amount", "2,100");
         window.click("Make invoice");

@@ -150,6 +150,7 @@ fn what_cannot_be_read_says_so_and_can_be_tried_again() {
         ("Limits", "The limits could not be read"),
         ("Channels", "The channels could not be read"),
         ("Connections", "The connections could not be read"),
+        ("Backup", "The backup's state could not be read"),
     ] {
         let desk = FakeDesk::with(rich(), Manner { failing: true, ..Manner::default() });
         let mut window = tall(&desk);
@@ -289,6 +290,22 @@ fn an_app_is_given_its_connection_once() {
 }
 
 #[test]
+fn the_backup_nags_until_it_is_safe_and_is_rehearsed() {
+    let desk = FakeDesk::new(rich());
+    desk.change(|view| view.network = domain::Network::Mainnet);
+    let mut window = tall(&desk);
+    window.click("Backup, 3 waiting");
+    window.must_say("3 things to do");
+    window.must_say("The words of the money are not written down.");
+    window.must_say("one broken disk takes both");
+    window.must_say("It was never rehearsed.");
+    window.click("Rehearse backup");
+    assert_eq!(desk.asked_of_wallet("rehearse").len(), 1);
+    window.must_say("Passed");
+    window.must_say("0 channels with 670,000 sat, 310,000 sat on-chain, 41 payments.");
+}
+
+#[test]
 fn every_part_fits_a_small_window_and_teaches_when_it_is_empty() {
     let empty = [
         ("Sub-wallets", "No sub-wallet yet"),
@@ -304,7 +321,7 @@ fn every_part_fits_a_small_window_and_teaches_when_it_is_empty() {
     let desk = FakeDesk::new(rich());
     let mut window = Window::sized(&desk, Screen::Wallet, (900.0, 600.0));
     let bounds = egui::Rect::from_min_size(egui::Pos2::ZERO, egui::vec2(900.0, 600.0)).expand(1.0);
-    for tab in ["Sub-wallets", "Limits", "Channels", "Connections", "Payments"] {
+    for tab in ["Sub-wallets", "Limits", "Channels", "Connections", "Backup", "Payments"] {
         use egui_kittest::kittest::Queryable as _;
         window.click(tab);
         for node in window.harness.query_all_by_role(egui::accesskit::Role::Button) {

@@ -1,6 +1,6 @@
 //! A payment that waits for the operator: said at the top of the screen and in the inspector.
 
-use egui::{Frame, Ui};
+use egui::{Align, Frame, Layout, Ui};
 use engine::{Command, view::PaymentView};
 use std::time::Duration;
 
@@ -48,7 +48,15 @@ fn card(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, payment: &Payment
         .show(ui, |ui| {
             ui.set_min_width(ui.available_width());
             let one = Approval::of(payment, scene.view);
-            label::title(ui, &one.question);
+            ui.horizontal(|ui| {
+                label::title(ui, &one.question);
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    let open = Btn::new("Open").quiet().leads().name("Open payment that waits");
+                    if ui.add(open).clicked() {
+                        scene.act(Act::Inspect(Subject::Payment(payment.key.clone())));
+                    }
+                });
+            });
             body(ui, scene, state, payment);
         });
 }
@@ -111,10 +119,6 @@ fn answers(ui: &mut Ui, scene: &mut Scene<'_>, one: &Approval) {
         }
         if ui.add(Btn::new("Don't pay").busy(busy).tooltip(&tips[1])).clicked() {
             answer = Some(false);
-        }
-        let open = Btn::new("Open").quiet().leads().name("Open payment that waits");
-        if ui.add(open).clicked() {
-            scene.act(Act::Inspect(Subject::Payment(one.key.clone())));
         }
     });
     if let Some(approve) = answer {

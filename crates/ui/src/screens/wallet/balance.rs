@@ -119,11 +119,15 @@ fn split(data: &WalletData) -> Vec<(&'static str, String, &'static str)> {
 /// Small figures in rows of as many as there is room for.
 fn cells(ui: &mut Ui, look: &Look, scene: &mut Scene<'_>, stacked: bool) {
     let figures = split(&scene.data.wallet);
-    let columns = if stacked { 2 } else { 5 };
-    let gaps = (columns - 1) as f32 * look.space.l;
-    let width = (ui.available_width() - gaps) / columns as f32;
     // The node stands after the last figure.
     let count = figures.len() + 1;
+    let most = if stacked { 2.0 } else { 7.0 };
+    let least = look.size.field_short * 1.1 + look.space.l;
+    let fit = ((ui.available_width() + look.space.l) / least).floor().clamp(2.0, most);
+    // As many in each row as in the others.
+    let columns = count.div_ceil(count.div_ceil(fit as usize));
+    let gaps = (columns - 1) as f32 * look.space.l;
+    let width = (ui.available_width() - gaps) / columns as f32;
     for first in (0..count).step_by(columns) {
         if first > 0 {
             ui.add_space(look.space.xs);

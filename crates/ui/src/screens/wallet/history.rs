@@ -15,7 +15,7 @@ use crate::{
     scene::{Act, Scene, env},
     state::State,
     widgets::{
-        Btn, label,
+        Btn,
         list::{Cell, Column, List},
         notice, panel, picker,
     },
@@ -162,12 +162,13 @@ fn filters(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
         let busy = scene.courier.exporting();
         for (id, words) in [(ActionId::ExportCsv, "CSV"), (ActionId::ExportJson, "JSON")] {
             let button = Btn::new(words).icon(Icon::Tail).name(id.title()).busy(busy);
-            if ui.add(button.tooltip(id.action().tooltip)).clicked() {
+            let tip = match words::network_badge(scene.view.network) {
+                Some((word, _)) => format!("{}, marked {word}", id.action().tooltip),
+                None => id.action().tooltip.to_owned(),
+            };
+            if ui.add(button.tooltip(tip)).clicked() {
                 scene.act(Act::Run(id));
             }
-        }
-        if let Some((word, _)) = words::network_badge(scene.view.network) {
-            label::caption(ui, format!("Written amounts are marked {word}."));
         }
     });
 }

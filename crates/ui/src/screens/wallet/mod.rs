@@ -3,6 +3,7 @@
 mod account_form;
 mod accounts;
 pub mod approval;
+mod backup;
 mod balance;
 mod channel_form;
 mod channels;
@@ -14,6 +15,7 @@ mod pay;
 pub mod receive;
 mod review;
 
+use domain::Network;
 use egui::{Align, Layout, Ui};
 
 use crate::{
@@ -56,15 +58,25 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
             WalletTab::Limits => limits::show(ui, scene, state),
             WalletTab::Channels => channels::show(ui, scene, state),
             WalletTab::Connections => connections::show(ui, scene, state),
+            WalletTab::Backup => backup::show(ui, scene, state),
         }
     });
 }
 
-fn tabs(ui: &mut Ui, scene: &Scene<'_>, state: &mut State) {
+fn tabs(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
+    // Coins without value are not worth a reminder; the part itself says how it stands.
+    let nags = if scene.view.network == Network::Practice {
+        0
+    } else {
+        let port = scene.courier.port().clone();
+        let status = scene.courier.calls.backup.look(&*port);
+        status.map_or(0, |status| status.nags.len())
+    };
     let channels = words::has_channels(scene.view);
     let shown = WalletTab::ALL.into_iter().filter(|tab| *tab != WalletTab::Channels || channels);
     let all: Vec<_> = shown.map(|tab| (tab, tab.title().to_owned())).collect();
-    if let Some(tab) = button::choices(ui, state.wallet.tab, &all, None) {
+    if let Some(tab) = button::choices(ui, state.wallet.tab, &all, Some((WalletTab::Backup, nags)))
+    {
         state.wallet.tab = tab;
     }
 }
