@@ -38,6 +38,8 @@ const PAID_WITHIN: Duration = Duration::from_secs(90);
 const BALANCE_EVERY: Duration = Duration::from_secs(20);
 /// Payments that are looked up now and then, at most; beyond that the oldest are left to be told of.
 const MAX_WATCHED: usize = 8_192;
+/// Four times what can be under way in the log.
+const MAX_ASKED: usize = 16_384;
 /// Pauses between two look-ups of one payment.
 const LOOK_FIRST: u64 = 2;
 const LOOK_MOST: u64 = 60;
@@ -73,12 +75,26 @@ struct World {
 #[derive(Default)]
 struct State {
     facts: VecDeque<Fact>,
-    /// Asked to be paid by this process, and not known to have failed.
+    /// Asked to be paid by this process, and not known to have failed: the last of them, and so
+    /// all that can be under way. The wallet itself refuses older ones.
     asked: HashSet<PaymentHash>,
+    asked_order: VecDeque<PaymentHash>,
     watched: BTreeMap<PaymentHash, Watch>,
     balance: Option<Msat>,
     /// Why this wallet can't be used, for people.
     fault: Option<String>,
+}
+
+impl State {
+    fn ask(&mut self, hash: PaymentHash) {
+        if self.asked.insert(hash) {
+            self.asked_order.push_back(hash);
+        }
+        while self.asked_order.len() > MAX_ASKED {
+            let oldest = self.asked_order.pop_front();
+            oldest.map(|hash| self.asked.remove(&hash));
+        }
+    }
 }
 
 /// A payment whose outcome is asked for now and then.
@@ -419,7 +435,7 @@ impl Backend for NwcBackend {
         if !has_enough(balance) && !has_enough(self.wait_for(self.world.refresh_balance()).ok()) {
             return SendAnswer::NotSent("the wallet holds less than that".into());
         }
-        self.world.state().asked.insert(hash);
+        self.world.state().ask(hash);
         let call = Call::PayInvoice(words::Order {
             id: None,
             invoice: order.request.clone(),
