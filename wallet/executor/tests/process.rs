@@ -7,6 +7,7 @@ mod common;
 use common::practice;
 use domain::ErrorBody;
 use host::ipc::Client;
+use ldk_node::bitcoin::{Address, Network as BitcoinNetwork, Script};
 use pilothouse_practice::Practice;
 use serde_json::{Value, json};
 use std::{
@@ -14,7 +15,7 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
-use wallet::wire::{Invoice, Payment, PaymentState, SERVICE};
+use wallet::wire::{Invoice, Payment, PaymentState, Rail, SERVICE};
 
 const HALF_MSAT: u64 = 5_000_000_000;
 const WITHIN: Duration = Duration::from_secs(60);
@@ -250,9 +251,10 @@ async fn one_process_owns_a_wallet_and_ends_when_asked() {
     assert!(said.contains("Another wallet process"), "{said}");
 
     let mut mainnet = program(&dir.path().join("m"));
-    let mainnet = mainnet.args(["--network", "mainnet"]).output().unwrap();
-    assert_eq!(mainnet.status.code(), Some(3));
-    assert!(String::from_utf8_lossy(&mainnet.stderr).contains("practice network only"));
+    mainnet.args(["--network", "mainnet", "--exit-with-parent"]).stdin(Stdio::null());
+    let mainnet = mainnet.output().unwrap();
+    let said = String::from_utf8_lossy(&mainnet.stderr).into_owned();
+    assert!(mainnet.status.success() || said.contains("passphrase"), "{said}");
 
     wallet.call("shutdown", Value::Null).await.unwrap();
     assert!(wallet.ended().await.success());
@@ -376,4 +378,94 @@ async fn killed_at(steps: impl IntoIterator<Item = u32>) -> u32 {
         assert_eq!(wallet.balance().await, expected, "after step {step}");
     }
     last
+}
+
+/// What pays `script` in blocks and in the mempool, by amount in satoshi.
+fn paid_to(practice: &Practice, to: &Address) -> Vec<u64> {
+    let chain = practice.chain().unwrap();
+    let chain = chain.lock().unwrap();
+    chain.paid_to(&to.script_pubkey())
+}
+
+fn mine(practice: &Practice, count: u32, to: &Address) {
+    let chain = practice.chain().unwrap();
+    let mut chain = chain.lock().unwrap();
+    chain.mine(count, &to.script_pubkey(), host::clock::now().as_secs()).unwrap();
+}
+
+/// Someone else, another one for each number.
+fn payee(number: u32) -> Address {
+    let number = u8::try_from(number).unwrap();
+    Address::p2wsh(Script::from_bytes(&[number]), BitcoinNetwork::Regtest)
+}
+
+/// Killed at steps of its log while it pays on the chain, it pays each payment once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_the_chain_each_payment_leaves_once_through_kills() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("a");
+    let practice = practice::start(dir.path()).await;
+    let mut wallet = Wallet::joined(&practice, &home).await;
+    let channels = wallet.call("channels", Value::Null).await.unwrap();
+    assert_eq!(channels["channels"][0]["ours_msat"], HALF_MSAT);
+    let elsewhere = Address::p2wsh(Script::new(), BitcoinNetwork::Regtest);
+    let wish = json!({ "key": "in", "rail": "onchain", "expiry_secs": 600 });
+    let made = wallet.call("receive", wish.clone()).await.unwrap();
+    wallet.kill();
+    wallet = Wallet::start(&home).await;
+    assert_eq!(wallet.call("receive", wish).await.unwrap(), made);
+    let ours: Address<_> = made["text"].as_str().unwrap().parse().unwrap();
+    mine(&practice, 1, &ours.assume_checked());
+    mine(&practice, 100, &elsewhere);
+    let start = Instant::now();
+    let got = loop {
+        let history = wallet.call("history", json!({ "count": 10 })).await.unwrap();
+        let all: Vec<Payment> = serde_json::from_value(history).unwrap();
+        if let Some(got) = all.into_iter().find(|payment| payment.reference.is_some()) {
+            break got;
+        }
+        assert!(start.elapsed() < WITHIN, "what was paid in is not told");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!((got.rail, got.state), (Rail::Onchain, PaymentState::Settled));
+    assert_eq!(got.amount_msat.get(), 5_000_000_000_000);
+
+    let steps: Vec<u32> = (5..=12).collect();
+    for step in &steps {
+        wallet.call("shutdown", Value::Null).await.unwrap();
+        wallet.ended().await;
+        let pay = json!({
+            "key": format!("out/{step}"), "request": payee(*step).to_string(),
+            "amount_msat": 70_000_000, "max_fee_msat": 5_000_000,
+        });
+        let (mut child, client) = Wallet::start_to_die(&home, *step).await;
+        if let Some(client) = client {
+            let start = Instant::now();
+            while child.try_wait().unwrap().is_none() && start.elapsed() < OVER_WITHIN {
+                let _cut = client.call("pay", pay.clone()).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        let _gone = child.kill();
+        child.wait().unwrap();
+        wallet = Wallet::start(&home).await;
+        wallet.ready().await;
+        let _the_same = wallet.call("pay", pay).await.unwrap();
+        wallet.until(&format!("out/{step}"), PaymentState::Pending).await;
+    }
+    for step in &steps {
+        let start = Instant::now();
+        while paid_to(&practice, &payee(*step)).is_empty() {
+            assert!(start.elapsed() < WITHIN, "the payment of step {step} did not leave");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    mine(&practice, 6, &elsewhere);
+    for step in &steps {
+        let paid = wallet.until(&format!("out/{step}"), PaymentState::Settled).await;
+        assert!(paid.reference.is_some() && !paid.fee_msat.unwrap().is_zero());
+        assert_eq!(paid_to(&practice, &payee(*step)), [70_000], "once");
+    }
+    drop(wallet);
+    practice.stop().await;
 }

@@ -48,8 +48,8 @@ impl LdkBackend {
             return SendAnswer::Refused("On the chain there are whole satoshi only.".into());
         }
         let outgoing = self.peers.outgoing();
-        let unseen = outgoing.left().iter().any(|tx| self.onchain_record(tx).is_none());
-        if unseen {
+        if !self.unseen().is_empty() {
+            self.send_again();
             // The node would spend the same coins again.
             let why = "the last transaction was not seen by the chain source yet";
             return SendAnswer::NotNow(why.into());
@@ -100,6 +100,19 @@ impl LdkBackend {
     /// What the node's own wallet says of a transaction, once the chain source has shown it.
     fn onchain_record(&self, tx: &Transaction) -> Option<PaymentDetails> {
         self.node.payment(&payment_id(&tx.compute_txid()))
+    }
+
+    /// What left, and the chain source has not shown: the node's wallet does not know of it.
+    fn unseen(&self) -> Vec<Transaction> {
+        let outgoing = self.peers.outgoing();
+        let mut left = outgoing.untold();
+        left.retain(|tx| self.onchain_record(tx).is_none());
+        if !left.is_empty() {
+            // The record waits for a block; the wallet itself knows of it before.
+            let known = outgoing.wallet_transactions();
+            left.retain(|tx| !known.contains(tx));
+        }
+        left
     }
 
     pub(super) fn look_up_onchain(&self, sought: &Sought) -> Found {
@@ -162,8 +175,7 @@ impl LdkBackend {
 
     /// What left and is not seen by the chain source goes again, as it was.
     pub(super) fn send_again(&self) {
-        let outgoing = self.peers.outgoing();
-        for tx in outgoing.left().iter().filter(|tx| self.onchain_record(tx).is_none()) {
+        for tx in &self.unseen() {
             if let Err(why) = self.runtime.block_on(self.peers.front().send_again(tx)) {
                 tracing::debug!(why, txid = %tx.compute_txid(), "a transaction sent again");
             }

@@ -315,11 +315,6 @@ impl Outgoing {
         sends.values().filter(|send| !send.told).filter_map(Send::transaction).collect()
     }
 
-    /// Everything that left.
-    pub fn left(&self) -> Vec<Transaction> {
-        self.sends().values().filter_map(Send::transaction).collect()
-    }
-
     /// Waits until the payment's transaction leaves or is held back. Blocks.
     pub fn wait(&self, key: &str) -> Left {
         let sends = self.sends();
@@ -525,6 +520,6 @@ mod tests {
             assert!(outgoing.leaving(&tx(1, 1_000)).await.is_err(), "as often as it is tried");
         }
         assert!(matches!(outgoing.wait("dear"), Left::TooDear(fee) if fee > 100));
-        assert!(outgoing.left().is_empty());
+        assert!(outgoing.untold().is_empty());
     }
 }

@@ -105,6 +105,19 @@ impl Chain {
         self.state.block_of(txid).is_some()
     }
 
+    /// What pays `script`, in blocks and waiting, in satoshi; spent or not.
+    pub fn paid_to(&self, script: &ScriptBuf) -> Vec<u64> {
+        let blocks = (0..=self.height()).filter_map(|height| self.state.block_at(height));
+        let waiting = self.state.mempool.entries().iter().map(|entry| &entry.tx);
+        blocks
+            .flat_map(|block| &block.txdata)
+            .chain(waiting)
+            .flat_map(|tx| &tx.output)
+            .filter(|output| output.script_pubkey == *script)
+            .map(|output| output.value.to_sat())
+            .collect()
+    }
+
     /// Takes a transaction into the mempool; one that is already there or in a block stays so.
     ///
     /// # Errors
