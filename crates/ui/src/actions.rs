@@ -373,9 +373,9 @@ actions! {
     ShowLimits, Wallet, "Show limits", "What may be spent, and how much of it is used",
         [Keys::Then(Key::G, Key::L)], Some("pilothouse wallet limits"), always;
     ShowChannels, Wallet, "Show channels", "What each channel can send and receive",
-        [Keys::Then(Key::G, Key::C)], Some("pilothouse wallet channels"), has_channels;
+        [Keys::Then(Key::G, Key::C)], Some("pilothouse wallet channels list"), has_channels;
     OpenChannel, Wallet, "Open channel", "Its cost is shown before it is opened",
-        [], Some("pilothouse wallet open-channel PEER MSAT"), has_channels;
+        [], Some("pilothouse wallet channels open"), has_channels;
     ShowConnections, Wallet, "Show connections", "Apps that may pay from this wallet",
         [Keys::Then(Key::G, Key::N)], Some("pilothouse wallet connections list"), always;
     ConnectApp, Wallet, "Connect app", "Let an app pay from a budget of its own",

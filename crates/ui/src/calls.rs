@@ -13,7 +13,7 @@ use engine::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     sync::{Arc, mpsc::Receiver},
 };
 
@@ -157,10 +157,9 @@ impl Default for Calls {
 impl Calls {
     /// Asks the wallet, unless the same is still on its way.
     pub fn ask(&mut self, port: &dyn DeskPort, call: Call, params: Value) {
-        if !self.asked.contains_key(&call) {
-            let method = call.method().into();
-            let answer = port.ask(Query::Wallet { method, params });
-            self.asked.insert(call, answer);
+        let method = call.method().into();
+        if let Entry::Vacant(place) = self.asked.entry(call) {
+            place.insert(port.ask(Query::Wallet { method, params }));
         }
     }
 

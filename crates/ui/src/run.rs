@@ -87,6 +87,21 @@ pub fn action(app: &mut DeskApp, ctx: &Context, id: ActionId) {
         ActionId::CopySelected => copy_selected(app, ctx),
         ActionId::Palette => app.state.palette = Some(PaletteState::default()),
         ActionId::Keys => app.state.keys_open = true,
+        ActionId::ThemeDark
+        | ActionId::ThemeLight
+        | ActionId::ThemeSystem
+        | ActionId::ReduceMotion
+        | ActionId::ZoomIn
+        | ActionId::ZoomOut
+        | ActionId::ZoomReset => appearance(app, ctx, id),
+        ActionId::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
+    }
+    ctx.request_repaint();
+}
+
+/// How the window looks.
+fn appearance(app: &mut DeskApp, ctx: &Context, id: ActionId) {
+    match id {
         ActionId::ThemeDark => theme(app, ctx, ThemePreference::Dark),
         ActionId::ThemeLight => theme(app, ctx, ThemePreference::Light),
         ActionId::ThemeSystem => theme(app, ctx, ThemePreference::System),
@@ -99,9 +114,8 @@ pub fn action(app: &mut DeskApp, ctx: &Context, id: ActionId) {
         ActionId::ZoomIn => zoom(app, ctx, memory::next_zoom(memory::percent(ctx), true)),
         ActionId::ZoomOut => zoom(app, ctx, memory::next_zoom(memory::percent(ctx), false)),
         ActionId::ZoomReset => zoom(app, ctx, 100),
-        ActionId::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
+        _ => {}
     }
-    ctx.request_repaint();
 }
 
 fn go_market(app: &mut DeskApp) {

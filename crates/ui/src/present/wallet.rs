@@ -1,7 +1,9 @@
 //! What the Wallet screen says: balance with its source and age, payments, and what is on its way.
 
 use domain::{IdempotencyKey, Msat};
-use engine::view::{AccountId, AccountView, Direction, PaymentView, Rail, View, WalletState};
+use engine::view::{
+    AccountId, AccountView, Direction, PaymentState, PaymentView, Rail, View, WalletState,
+};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -153,6 +155,8 @@ impl PaymentRow {
         let memo = purpose(payment, view);
         let fee = match (payment.direction, payment.fee_msat) {
             (Direction::In, _) => String::new(),
+            // Nothing was sent, so there is no fee to know.
+            (Direction::Out, None) if is_unsent(payment.state) => String::new(),
             (Direction::Out, fee) => words::amount_or_unknown(fee),
         };
         let open = payment.amount_msat.is_zero() && payment.direction == Direction::In;
@@ -178,6 +182,11 @@ impl PaymentRow {
     }
 }
 
+fn is_unsent(state: PaymentState) -> bool {
+    use PaymentState::{AwaitingApproval, Expired, Failed, Requested};
+    matches!(state, AwaitingApproval | Expired | Failed | Requested)
+}
+
 /// What a payment is for: its job where it has one, else what its invoice says.
 pub fn purpose(payment: &PaymentView, view: &View) -> String {
     if let Some(id) = payment.job {
@@ -197,7 +206,10 @@ pub fn purpose(payment: &PaymentView, view: &View) -> String {
 pub fn facts(payment: &PaymentView, view: &View, clock: &Clock) -> Vec<Fact> {
     let mut facts = vec![
         Fact::plain("Amount", payment.amount_msat.to_string()),
-        Fact::plain("Fee", words::amount_or_unknown(payment.fee_msat)),
+        match payment.fee_msat {
+            None if is_unsent(payment.state) => Fact::plain("Fee", "none"),
+            fee => Fact::plain("Fee", words::amount_or_unknown(fee)),
+        },
         Fact::plain("By", words::rail_term(payment.rail)),
         Fact::plain("Sub-wallet", account_name(view, &payment.account)),
         Fact::plain("Created", clock.full(payment.created_at)),

@@ -20,6 +20,18 @@ pub fn card<R>(ui: &mut Ui, add: impl FnOnce(&mut Ui) -> R) -> R {
         .inner
 }
 
+/// A card whose content is as narrow as a form, whatever room there is.
+pub fn form_card<R>(ui: &mut Ui, add: impl FnOnce(&mut Ui) -> R) -> R {
+    let form = look(ui.ctx()).size.form;
+    card(ui, |ui| {
+        ui.scope(|ui| {
+            ui.set_max_width(form.min(ui.available_width()));
+            add(ui)
+        })
+        .inner
+    })
+}
+
 /// A card without inner space, for lists whose rows reach its edges.
 pub fn list_card<R>(ui: &mut Ui, add: impl FnOnce(&mut Ui) -> R) -> R {
     let look = look(ui.ctx());

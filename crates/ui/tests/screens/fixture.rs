@@ -249,6 +249,27 @@ fn relays() -> Vec<RelayView> {
     ]
 }
 
+/// A wallet that is ready.
+fn full() -> WalletView {
+    WalletView {
+        state: WalletState::Ready,
+        balance_msat: Some(Msat::new(1_204_350_250).unwrap()),
+        pending_in_msat: Some(Msat::from_sat(2_100)),
+        pending_out_msat: Some(Msat::ZERO),
+        inbound_msat: Some(Msat::from_sat(480_000)),
+        onchain_msat: Some(Msat::from_sat(310_000)),
+        as_of: Some(ago(12)),
+        backend: Some("ldk-node".into()),
+        receives: vec![Rail::Bolt11],
+        pays: vec![Rail::Bolt11],
+        accounts: Vec::new(),
+        fingerprint: Some("3f2a-90c1-77de-0b64".into()),
+        other: None,
+        node_id: Some("03e7156ae33b0a208d0744199163177e909e80176e55d97a2f221ede0f934dd9ad".into()),
+        detail: None,
+    }
+}
+
 /// A desk in the middle of a good day.
 pub fn busy() -> View {
     let offer = |kind, name: &str, sat, unavailable: Option<&str>| OfferView {
@@ -286,25 +307,7 @@ pub fn busy() -> View {
                 (DemandRisk::Starter, DemandAnswer::Accept),
             ],
         },
-        wallet: WalletView {
-            state: WalletState::Ready,
-            balance_msat: Some(Msat::new(1_204_350_250).unwrap()),
-            pending_in_msat: Some(Msat::from_sat(2_100)),
-            pending_out_msat: Some(Msat::ZERO),
-            inbound_msat: Some(Msat::from_sat(480_000)),
-            onchain_msat: Some(Msat::from_sat(310_000)),
-            as_of: Some(ago(12)),
-            backend: Some("ldk-node".into()),
-            receives: vec![Rail::Bolt11],
-            pays: vec![Rail::Bolt11],
-            accounts: Vec::new(),
-            fingerprint: Some("3f2a-90c1-77de-0b64".into()),
-            other: None,
-            node_id: Some(
-                "03e7156ae33b0a208d0744199163177e909e80176e55d97a2f221ede0f934dd9ad".into(),
-            ),
-            detail: None,
-        },
+        wallet: full(),
         jobs: jobs(),
         payments: payments(),
         receipts: Vec::new(),

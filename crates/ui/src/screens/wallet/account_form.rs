@@ -38,7 +38,7 @@ struct Faults {
 
 pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     let look = look(ui.ctx());
-    panel::card(ui, |ui| {
+    panel::form_card(ui, |ui| {
         let Some(form) = &mut state.wallet.account else { return };
         let is_new = form.id.is_none();
         let title = if is_new { "New sub-wallet" } else { "Change sub-wallet" };
@@ -46,7 +46,6 @@ pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
         panel::section(ui, title, |ui| {
             close = widgets::icon_button(ui, Icon::Cross, "Close form", "").clicked();
         });
-        ui.set_max_width(look.size.form.min(ui.available_width()));
         let checked = account(form, &scene.view.wallet.accounts);
         let none = Faults::default();
         let faults = checked.as_ref().err().filter(|_| form.tried).unwrap_or(&none);

@@ -201,14 +201,13 @@ fn moving(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
         let has = words::amount_or_unknown(one.balance_msat);
         (one.account.id.clone(), format!("{} ({has})", words::one_line(&one.account.name)))
     }));
-    panel::card(ui, |ui| {
+    panel::form_card(ui, |ui| {
         panel::section(ui, "Move money", |ui| {
             if widgets::icon_button(ui, Icon::Cross, "Close move", "").clicked() {
                 state.wallet.moving = None;
             }
         });
         let Some(form) = &mut state.wallet.moving else { return };
-        ui.set_max_width(look.size.form.min(ui.available_width()));
         let half = (ui.available_width() - look.space.s) / 2.0;
         let mut changed = false;
         ui.horizontal_top(|ui| {

@@ -60,7 +60,7 @@ fn nag(nag: Nag) -> (&'static str, &'static str) {
         ),
         Nag::WordsNotWrittenDown => (
             "The words of the money are not written down.",
-            "Write them on paper and show that you have: pilothouse wallet backup check-words.",
+            "Write them on paper and show that you have: pilothouse wallet backup words.",
         ),
         Nag::NeverRehearsed => ("The backup was never rehearsed.", "Rehearse it below."),
         Nag::RehearseAgain => {

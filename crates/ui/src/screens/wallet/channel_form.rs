@@ -16,13 +16,12 @@ use crate::{
 
 pub fn show(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     let look = look(ui.ctx());
-    panel::card(ui, |ui| {
+    panel::form_card(ui, |ui| {
         let mut close = false;
         panel::section(ui, "Open a channel", |ui| {
             close = widgets::icon_button(ui, Icon::Cross, "Close form", "").clicked();
         });
         let Some(form) = &mut state.wallet.channel else { return };
-        ui.set_max_width(look.size.form.min(ui.available_width()));
         let checked = check(form);
         let (peer_fault, amount_fault) = match &checked {
             Err((peer, amount)) if form.tried => (peer.clone(), amount.clone()),

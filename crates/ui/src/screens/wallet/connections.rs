@@ -173,13 +173,12 @@ fn shared(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
 
 fn form(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State) {
     let look = look(ui.ctx());
-    panel::card(ui, |ui| {
+    panel::form_card(ui, |ui| {
         let mut close = false;
         panel::section(ui, "Connect an app", |ui| {
             close = widgets::icon_button(ui, Icon::Cross, "Close form", "").clicked();
         });
         let Some(form) = &mut state.wallet.connection else { return };
-        ui.set_max_width(look.size.form.min(ui.available_width()));
         let checked = check(form);
         let (name_fault, budget_fault) = match &checked {
             Err((name, budget)) if form.tried => (name.clone(), budget.clone()),

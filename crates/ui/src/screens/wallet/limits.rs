@@ -82,7 +82,7 @@ fn holds(ui: &mut Ui, scene: &mut Scene<'_>, state: &State, view: &LimitsView) {
 fn form(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, now: Option<&LimitsView>) {
     let look = look(ui.ctx());
     ui.add_space(look.space.s);
-    panel::card(ui, |ui| {
+    panel::form_card(ui, |ui| {
         let mut close = false;
         panel::section(ui, "Change limits", |ui| {
             close = widgets::icon_button(ui, Icon::Cross, "Close form", "").clicked();
@@ -90,7 +90,6 @@ fn form(ui: &mut Ui, scene: &mut Scene<'_>, state: &mut State, now: Option<&Limi
         let Some(form) = &mut state.wallet.limits else { return };
         let Some(now) = now else { return notice::loading(ui, "Reading the limits") };
         fill(form, &now.limits);
-        ui.set_max_width(look.size.form.min(ui.available_width()));
         let parsed =
             [&form.per_payment, &form.per_day, &form.max_fee].map(|text| words::parse_sat(text));
         let third = (ui.available_width() - 2.0 * look.space.s) / 3.0;
