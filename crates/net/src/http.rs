@@ -132,6 +132,21 @@ impl Egress {
         self.fetch(Request::get(url, max_bytes).header("accept", accept)).await
     }
 
+    /// `POST` of JSON, for an answer of at most `max_bytes` of it. It is never sent twice, and a
+    /// redirect of it is refused.
+    pub async fn post_json(
+        &self,
+        url: &str,
+        body: Bytes,
+        max_bytes: u64,
+    ) -> Result<Response, FetchError> {
+        let request = Request::new(Method::POST, url, max_bytes)
+            .header("content-type", "application/json")
+            .header("accept", "application/json")
+            .body(body);
+        self.fetch(request).await
+    }
+
     pub(crate) async fn fetch(&self, request: Request) -> Result<Response, FetchError> {
         self.fetch_with(request, &mut |_| {}).await
     }

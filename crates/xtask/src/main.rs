@@ -1,9 +1,10 @@
-//! The habits of the house as commands: `cargo xtask layers|tidy|ci|replay|bench|crash|soak`.
+//! The habits of the house as commands: `cargo xtask layers|tidy|ci|interop|replay|bench|crash|soak`.
 
 mod bench;
 mod ci;
 mod finding;
 mod house;
+mod interop;
 mod layers;
 mod metadata;
 mod process;
@@ -40,6 +41,8 @@ enum Task {
         #[arg(long)]
         list: bool,
     },
+    /// Tests against programs of other people that take long to build: a Cashu mint.
+    Interop,
     /// Steps through a history that the simulation saved.
     Replay {
         file: PathBuf,
@@ -81,6 +84,7 @@ fn run(task: Task) -> anyhow::Result<()> {
             Ok(())
         }
         Task::Ci { only, list: false } => ci::run(&root, &only),
+        Task::Interop => interop::run(&root),
         Task::Replay { file, until } => programs::replay(&root, &file, until),
         Task::Bench(bench) => bench::run(&root, &bench),
         Task::Crash { rest } => programs::scenario(&root, "crash", &rest),

@@ -6,6 +6,7 @@
 pub mod attach;
 pub mod backend;
 pub mod backup;
+pub mod cashu;
 pub mod chain_file;
 mod channel_calls;
 pub mod custody;
