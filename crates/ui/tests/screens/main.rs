@@ -18,7 +18,7 @@ mod wallet_pay;
 use egui::{Key, Modifiers, Vec2, os::OperatingSystem};
 use egui_kittest::{Harness, kittest::Queryable as _};
 use fixture::FakeDesk;
-use std::sync::Arc;
+use std::{cell::RefCell, path::PathBuf, sync::Arc};
 use ui::{
     Clock, DeskApp, Screen,
     chooser::{Chooser, Wanted},
@@ -30,17 +30,21 @@ struct Window {
     harness: Harness<'static, DeskApp>,
 }
 
+thread_local! {
+    /// Where the operator of this test writes files to.
+    static SAVE_TO: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
+}
+
 /// A dialog in which the operator has chosen a folder already.
 fn at_once() -> Chooser {
     Chooser::new(|wanted, wake| {
         let (send, chosen) = std::sync::mpsc::sync_channel(1);
         let path = match wanted {
-            Wanted::Save(name) => {
-                std::env::temp_dir().join(format!("{}-{name}", std::process::id()))
-            }
-            Wanted::Folder | Wanted::File => "/chosen/folder".into(),
+            // Nothing is written where a test did not say where to.
+            Wanted::Save(name) => SAVE_TO.with_borrow(|dir| dir.as_ref().map(|dir| dir.join(name))),
+            Wanted::Folder | Wanted::File => Some("/chosen/folder".into()),
         };
-        send.send(Some(path)).unwrap();
+        send.send(path).unwrap();
         wake();
         chosen
     })

@@ -193,6 +193,9 @@ fn the_history_is_searched_by_text_from_the_keyboard() {
 
 #[test]
 fn what_is_written_out_says_that_it_is_practice() {
+    let dir = std::env::temp_dir().join(format!("pilothouse-export-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    crate::SAVE_TO.set(Some(dir.clone()));
     let desk = FakeDesk::new(rich());
     let mut window = tall(&desk);
     for (button, name) in [("Export as CSV", "payments.csv"), ("Export as JSON", "payments.json")] {
@@ -207,12 +210,11 @@ fn what_is_written_out_says_that_it_is_practice() {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
         assert!(said, "{name} was not written");
-        let path = std::env::temp_dir().join(format!("{}-{name}", std::process::id()));
-        let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
+        let text = std::fs::read_to_string(dir.join(name)).unwrap();
         assert!(text.contains("PRACTICE") && text.contains("An older payment"), "{text}");
         window.press(Key::Escape);
     }
+    std::fs::remove_dir_all(&dir).unwrap();
 }
 
 #[test]
