@@ -137,13 +137,10 @@ impl<B: Backend> Calls<B> {
                 self.house.end();
                 Ok(Value::Bool(true))
             }
-            other => match channel_calls::answer(&self.house, other, params).await {
-                Some(answer) => answer,
-                None => Err(ErrorBody::new(
-                    "unknown_method",
-                    format!("The wallet has no method {other:?}; nothing was done."),
-                )),
-            },
+            other => {
+                let answer = channel_calls::answer(&self.house, other, params).await;
+                answer.unwrap_or_else(|| Err(unknown(other)))
+            }
         }
     }
 
@@ -415,6 +412,11 @@ pub(crate) fn read<T: DeserializeOwned>(params: Value) -> Result<T, ErrorBody> {
 
 pub(crate) fn json<T: Serialize>(value: &T) -> Result<Value, ErrorBody> {
     serde_json::to_value(value).map_err(|error| ErrorBody::new("internal", error.to_string()))
+}
+
+fn unknown(method: &str) -> ErrorBody {
+    let text = format!("The wallet has no method {method:?}; nothing was done.");
+    ErrorBody::new("unknown_method", text)
 }
 
 fn unexpected(reply: &Reply) -> ErrorBody {
