@@ -83,7 +83,7 @@ struct Takes {
 
 /// What paying `wish` would be: the executor's quote, and what this desk found out for it.
 pub async fn quote(desk: &Inner, wish: Wish) -> Result<Value, ErrorBody> {
-    let client = Client::connect(desk.services.wallet_dir(), wire::SERVICE).await?;
+    let client = super::wallet::own_executor(desk).await?;
     quoted(desk, &client, &wish).await.map(|(quote, _)| quote)
 }
 
@@ -92,7 +92,7 @@ pub async fn order(
     desk: &Inner,
     order: Order,
 ) -> Result<(wire::Pay, Option<SuccessAction>), ErrorBody> {
-    let client = Client::connect(desk.services.wallet_dir(), wire::SERVICE).await?;
+    let client = super::wallet::own_executor(desk).await?;
     let Order { key, max_fee_msat, wish } = order;
     let account = wish.account.clone();
     if let Some(begun) = begun(desk, &client, &key).await? {

@@ -347,15 +347,24 @@ pub async fn pass_on(desk: &Inner, asked: &str, params: Value) -> Result<Value, 
         })?;
         return resolve::quote(desk, wish).await;
     }
-    if desk.view().wallet.other.is_some() && !OF_ANY_WALLET.contains(&asked) {
+    let client = if OF_ANY_WALLET.contains(&asked) {
+        Client::connect(desk.services.wallet_dir(), wire::SERVICE).await?
+    } else {
+        own_executor(desk).await?
+    };
+    client.request(asked, &params).await
+}
+
+/// The executor of the desk's own wallet; while another wallet answers, nobody.
+pub async fn own_executor(desk: &Inner) -> Result<Client, ErrorBody> {
+    if desk.view().wallet.other.is_some() {
         return Err(ErrorBody::refused(
             "other_wallet",
             "Another wallet answers than the one of this desk. It was not asked.",
         )
         .hint("Bring the old wallet back, or accept this one: `pilothouse wallet accept`."));
     }
-    let client = Client::connect(desk.services.wallet_dir(), wire::SERVICE).await?;
-    client.request(asked, &params).await
+    Client::connect(desk.services.wallet_dir(), wire::SERVICE).await
 }
 
 /// Asks the executor for its newest balance and waits until the view has it.
