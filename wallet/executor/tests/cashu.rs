@@ -269,7 +269,8 @@ async fn a_mint_that_signs_nothing_has_given_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_paid_from_where_nothing_is_held() {
     let evil = Evil::start(Vice::SignsNothing).await;
-    let backend = Purse::new(&evil.url).open().await;
+    let purse = Purse::new(&evil.url);
+    let backend = purse.open().await;
     let order = cashu::order(&bolt11(Currency::Regtest, 21_000));
     let again = order.clone();
     let answer = call(&backend, move |b| b.send(&again)).await;
