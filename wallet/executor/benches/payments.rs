@@ -155,6 +155,7 @@ impl Executor {
             house,
             network: Network::Practice,
             words: Box::new(|| Zeroizing::new(String::new())),
+            custody: pilothouse_wallet::custody::Guard::none(),
             keeper: None,
             backup: Some((backup::Sources { log, files: Vec::new() }, home.join("backups"))),
         };

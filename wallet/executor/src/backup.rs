@@ -1,7 +1,9 @@
 //! Backups: kept while the wallet runs, rehearsed, and brought back.
 
+mod calls;
 pub mod files;
 pub mod keeper;
+mod live;
 pub mod log;
 pub mod restore;
 

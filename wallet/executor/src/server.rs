@@ -8,7 +8,6 @@ use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
 use wallet::{
     Input, Reply,
-    backup::{BackupSet, BackupStatus, CheckWords, RehearsalReport},
     wire::{
         AccountQuery, AccountView, EventsQuery, HistoryQuery, Info, Invoice, LimitsView, NodeState,
         Notice, Pay, Payment, PaymentQuery, PaymentState, QuoteQuery, Rail, Receive,
@@ -19,10 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     backend::{Backend, Capabilities},
-    backup::{
-        self,
-        keeper::{self, Keeper},
-    },
+    backup::{self, keeper::Keeper},
     channel_calls,
     custody::Guard,
     house::House,
@@ -119,19 +115,11 @@ impl<B: Backend> Calls<B> {
                 self.house.ask(Input::SetLimits { limits }).await?;
                 json(&self.limits().await?)
             }
-            method::BACKUP => json(&self.back_up().await?),
-            method::BACKUP_STATUS => json(&self.backup_status().await?),
-            method::BACKUP_SET => {
-                let asked: BackupSet = read(params)?;
-                let runs = self.house.backend.get().is_some();
-                self.kept(move |keeper| keeper.set(&asked, runs)).await?;
-                json(&self.backup_status().await?)
-            }
-            method::REHEARSE => json(&self.rehearse().await?),
-            method::CHECK_WORDS => {
-                self.check_words(&read(params)?).await?;
-                json(&self.backup_status().await?)
-            }
+            method::BACKUP
+            | method::BACKUP_SET
+            | method::BACKUP_STATUS
+            | method::REHEARSE
+            | method::CHECK_WORDS => self.backup_call(name, params).await,
             method::SHOW_SEED => json(&self.show_seed(&read(params)?)?),
             method::SHUTDOWN => {
                 self.house.end();
@@ -309,60 +297,6 @@ impl<B: Backend> Calls<B> {
         }
     }
 
-    async fn back_up(&self) -> Result<wallet::wire::BackupReport, ErrorBody> {
-        let now = host::clock::now();
-        match &self.backup {
-            Some((sources, to)) => {
-                let (sources, to) = (sources.clone(), to.clone());
-                self.house.with(move |backend| backup::write(backend, &sources, &to, now)).await?
-            }
-            None => self.kept(|keeper| keeper.write_now()).await,
-        }
-    }
-
-    /// Blocking work with the backup.
-    async fn kept<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Keeper) -> Result<T, ErrorBody> + Send + 'static,
-    ) -> Result<T, ErrorBody> {
-        let keeper = self.keeper.clone().ok_or_else(|| {
-            ErrorBody::refused("no_such_backup", "This backend's state is not kept here.")
-                .hint("`wallet backup status` says what brings its money back.")
-        })?;
-        blocking(move || work(&keeper)).await
-    }
-
-    async fn live(&self) -> keeper::Live {
-        self.house.with(Backend::live).await.unwrap_or_default()
-    }
-
-    async fn backup_status(&self) -> Result<BackupStatus, ErrorBody> {
-        let live = self.live().await;
-        if self.keeper.is_none() {
-            return Ok(keeper::status_without_copy(&live.backend, false, host::clock::now()));
-        }
-        self.kept(move |keeper| keeper.status(&live)).await
-    }
-
-    async fn rehearse(&self) -> Result<RehearsalReport, ErrorBody> {
-        let backend = Arc::clone(self.house.backend()?);
-        let runtime = tokio::runtime::Handle::current();
-        self.kept(move |keeper| keeper.rehearse(&runtime, || backend.live())).await
-    }
-
-    async fn check_words(&self, check: &CheckWords) -> Result<(), ErrorBody> {
-        let words = (self.words)();
-        let words: Vec<&str> = words.split_whitespace().collect();
-        if !check.holds(&words) {
-            return Err(ErrorBody::refused(
-                "wrong_words",
-                "Those are not the words at these places.",
-            )
-            .hint("Look at what you wrote down: at least three words are asked for."));
-        }
-        self.kept(Keeper::words_are_written_down).await
-    }
-
     fn show_seed(&self, asked: &ShowSeed) -> Result<SeedWords, ErrorBody> {
         if asked.confirm != SHOW_SEED_CONFIRM {
             return Err(ErrorBody::refused("not_confirmed", "The words were not shown.").hint(
@@ -393,14 +327,6 @@ fn invoice(payment: Payment) -> Result<Invoice, ErrorBody> {
         amount_msat: Some(payment.amount_msat).filter(|amount| !amount.is_zero()),
         expires_at: payment.expires_at,
     })
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ErrorBody> + Send + 'static,
-) -> Result<T, ErrorBody> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
-        ErrorBody::new("internal", format!("the backup's work broke off: {error}"))
-    })?
 }
 
 pub(crate) fn read<T: DeserializeOwned>(params: Value) -> Result<T, ErrorBody> {

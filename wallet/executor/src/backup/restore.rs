@@ -7,7 +7,7 @@
 use domain::{ErrorBody, ExitCode, Msat, Network};
 use ldk_durable::{
     Local,
-    copy::{Contents, CopyKey, Folder, FolderError, Policy},
+    copy::{Contents, CopyKey, Folder, FolderError, Policy, sync_dir},
 };
 use ldk_node::{bip39::Mnemonic, bitcoin::BlockHash};
 use std::{fs, io, path::Path};
@@ -117,9 +117,7 @@ fn move_in(dir: &Path, home: &Path) -> io::Result<()> {
         let entry = entry?;
         fs::rename(entry.path(), home.join(entry.file_name()))?;
     }
-    #[cfg(unix)]
-    fs::File::open(home)?.sync_all()?;
-    Ok(())
+    sync_dir(home)
 }
 
 struct Plan<'p> {

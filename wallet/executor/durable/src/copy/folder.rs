@@ -6,13 +6,14 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 use store::KvKey;
 
 use super::{
+    disk::{is_removed, private_dir, private_file, sync_dir, write_synced},
     record::{Begin, Body, Policy, Record},
     segment::{CopyKey, Damage, End, Header, Sealer, TooLarge, Unsealer},
 };
@@ -422,64 +423,6 @@ fn salt() -> Result<[u8; 16], FolderError> {
         source: io::Error::other(error.to_string()),
     })?;
     Ok(salt)
-}
-
-impl Body {
-    /// Of an open file.
-    pub fn of(metadata: &fs::Metadata) -> Self {
-        let born = metadata.created().ok();
-        let born = born.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-        let born_ns = born.map_or(0, |since| since.as_nanos() as u64);
-        #[cfg(unix)]
-        let inode = std::os::unix::fs::MetadataExt::ino(metadata);
-        #[cfg(not(unix))]
-        let inode = 0;
-        Self { inode, born_ns }
-    }
-}
-
-#[cfg(unix)]
-fn is_removed(metadata: &fs::Metadata) -> bool {
-    std::os::unix::fs::MetadataExt::nlink(metadata) == 0
-}
-
-#[cfg(not(unix))]
-fn is_removed(_: &fs::Metadata) -> bool {
-    false
-}
-
-fn private_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.create_new(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
-}
-
-fn private_dir(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made,
-    }
-}
-
-fn write_synced(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let new = dir.join(format!("{name}.new"));
-    let _left_over = fs::remove_file(&new);
-    let mut file = private_file(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, dir.join(name))?;
-    sync_dir(dir)
-}
-
-fn sync_dir(dir: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    File::open(dir)?.sync_all()?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,12 +1,18 @@
 //! A store with its copy: what may leave, and when.
 
 use super::*;
-use crate::{DurableStore, Gate, OpenError, lay_down, table::Local};
+use crate::{
+    DurableStore, Gate, OpenError,
+    copy::{CarryError, Folder, carrier::SMALL_BYTES},
+    lay_down,
+    table::Local,
+};
 use ldk_node::lightning::util::persist::KVStoreSync;
 use std::{
     fs,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
 };
 use tokio::time::timeout;
 
