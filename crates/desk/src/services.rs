@@ -101,12 +101,7 @@ fn start(desk: &Arc<Inner>, program: Program, tasks: &mut JoinSet<()>) {
     watch(desk, name, Supervisor::start(program), tasks);
 }
 
-fn watch(
-    desk: &Arc<Inner>,
-    name: &'static str,
-    supervisor: Supervisor,
-    tasks: &mut JoinSet<()>,
-) {
+fn watch(desk: &Arc<Inner>, name: &'static str, supervisor: Supervisor, tasks: &mut JoinSet<()>) {
     let status = supervisor.status();
     desk.services.keep(supervisor);
     tasks.spawn(report(Arc::clone(desk), name, status));
