@@ -5,6 +5,7 @@ pub mod core;
 pub mod ending;
 pub mod entropy;
 pub mod faults;
+pub mod harden;
 pub mod home;
 pub mod ipc;
 pub mod logging;

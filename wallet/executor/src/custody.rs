@@ -2,12 +2,10 @@
 //! where nobody gave its passphrase, and guarded afterwards.
 
 mod guard;
-mod harden;
 mod open;
 mod sealed;
 pub(crate) mod secret;
 mod tries;
 
 pub use guard::Guard;
-pub use harden::harden;
 pub use open::{CREDENTIAL, Opened, asked_to_end, open};

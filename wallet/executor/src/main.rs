@@ -46,7 +46,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Err(error) = pilothouse_wallet::custody::harden() {
+    if let Err(error) = host::harden::harden() {
         eprintln!("pilothouse-wallet: {error}");
         return ExitCode::FAILURE;
     }

@@ -100,6 +100,22 @@ fn home_check(home: &host::Home) -> Value {
     json!({ "name": "home", "ok": true, "detail": home.root() })
 }
 
+/// Whether anything stands between whoever uses this account and the money.
+fn passphrase(home: &host::Home, network: domain::Network) -> Value {
+    let vault = home.join(crate::services::WALLET_DIR).join("vault");
+    let (ok, detail) = match vault::Vault::kept_at(&vault) {
+        Ok(vault::Kept::FileWithPassphrase) => (true, "the wallet has a passphrase"),
+        Ok(_) if network == domain::Network::Practice => {
+            (true, "none is set: nothing is locked; practice money has no value")
+        }
+        Ok(_) => (false, "none is set: whoever uses this account can show the wallet's words"),
+        Err(vault::VaultError::Missing(_)) => (true, "there is no wallet yet"),
+        Err(_) => (false, "the wallet's vault cannot be read"),
+    };
+    let hint = (!ok).then_some("Set one: `pilothouse wallet passphrase set`.");
+    json!({ "name": "wallet passphrase", "ok": ok, "detail": detail, "hint": hint })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,20 +157,4 @@ mod tests {
             assert_eq!((said["ok"].as_bool(), said["detail"].as_str()), (Some(ok), Some(detail)));
         }
     }
-}
-
-/// Whether anything stands between whoever uses this account and the money.
-fn passphrase(home: &host::Home, network: domain::Network) -> Value {
-    let vault = home.join(crate::services::WALLET_DIR).join("vault");
-    let (ok, detail) = match vault::Vault::kept_at(&vault) {
-        Ok(vault::Kept::FileWithPassphrase) => (true, "the wallet has a passphrase"),
-        Ok(_) if network == domain::Network::Practice => {
-            (true, "none is set: nothing is locked; practice money has no value")
-        }
-        Ok(_) => (false, "none is set: whoever uses this account can show the wallet's words"),
-        Err(vault::VaultError::Missing(_)) => (true, "there is no wallet yet"),
-        Err(_) => (false, "the wallet's vault cannot be read"),
-    };
-    let hint = (!ok).then_some("Set one: `pilothouse wallet passphrase set`.");
-    json!({ "name": "wallet passphrase", "ok": ok, "detail": detail, "hint": hint })
 }

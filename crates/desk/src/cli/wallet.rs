@@ -121,13 +121,16 @@ impl What {
 
 impl Wallet {
     pub async fn run(self, context: &Context) -> Result<(), ErrorBody> {
-        // The chain is chosen before there is anything to ask.
-        if let Self::Chain(chain) = self {
-            return chain.run(context);
+        match self {
+            // The chain is chosen before there is anything to ask.
+            Self::Chain(chain) => chain.run(context),
+            Self::Custody(custody) => custody.run(context).await,
+            other => other.ask(context).await,
         }
-        if let Self::Custody(custody) = self {
-            return custody.run(context).await;
-        }
+    }
+
+    /// Asks the running desk.
+    async fn ask(self, context: &Context) -> Result<(), ErrorBody> {
         let desk = context.desk().await?;
         match self {
             Self::Chain(_) | Self::Custody(_) => {}
