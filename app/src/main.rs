@@ -39,7 +39,7 @@ mod tests {
         for action in ui::actions::ACTIONS {
             let Some(line) = action.cli else { continue };
             let words = line.split(' ').map(|word| match word {
-                "MSAT" => "1000",
+                "MSAT" | "SAT" => "1000",
                 "URL" => "wss://relay.example.com",
                 word => word,
             });

@@ -24,12 +24,12 @@ pub use input::{Fact, GaveUp, Input, WalletFact};
 pub use port::DeskPort;
 pub use present::{LogPosition, view_of};
 pub use rows::{Row, project, table};
-pub use state::State;
-pub use view::{Answer, Query, View};
-pub use wallet_orders::still_open;
-pub use wallet::{backup, channels, wire};
 /// What the operator may spend, as the wallet's own limits and budgets say it.
 pub use safety::{Renewal, SpendLimits};
+pub use state::State;
+pub use view::{Answer, Query, View};
+pub use wallet::{backup, channels, wire};
+pub use wallet_orders::still_open;
 
 /// Names the shape of [`State`] in snapshots; change it with the shape.
 pub const SNAPSHOT_SCHEMA: &str = "desk-5";

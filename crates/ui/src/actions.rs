@@ -375,7 +375,7 @@ actions! {
     ShowChannels, Wallet, "Show channels", "What each channel can send and receive",
         [Keys::Then(Key::G, Key::C)], Some("pilothouse wallet channels list"), has_channels;
     OpenChannel, Wallet, "Open channel", "Its cost is shown before it is opened",
-        [], Some("pilothouse wallet channels open"), has_channels;
+        [], Some("pilothouse wallet channels open PEER SAT"), has_channels;
     ShowConnections, Wallet, "Show connections", "Apps that may pay from this wallet",
         [Keys::Then(Key::G, Key::N)], Some("pilothouse wallet connections list"), always;
     ConnectApp, Wallet, "Connect app", "Let an app pay from a budget of its own",

@@ -144,6 +144,8 @@ impl Guard {
             method::SHOW_SEED => Some("showing its words"),
             method::APPROVE => Some("approving what is above a limit"),
             method::CONNECTION_CREATE => Some("letting another app pay"),
+            method::BACKUP_SET => Some("changing where the backup goes"),
+            wallet::channels::method::OPEN_CHANNEL => Some("opening a channel"),
             wallet::channels::method::CLOSE_CHANNEL => {
                 (!params["force"].is_null()).then_some("closing a channel by force")
             }
