@@ -6,10 +6,10 @@
 use domain::ErrorBody;
 use std::{
     ffi::OsString,
-    fs::OpenOptions,
-    io,
+    fs::{File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -125,7 +125,7 @@ async fn keep_running(
                 tokio::select! {
                     exit = child.wait() => {
                         drop(lifeline);
-                        exit.map_or_else(|e| e.to_string(), |s| s.to_string())
+                        why_it_ended(exit, &program.output)
                     }
                     () = asked(&mut stopping) => {
                         drop(lifeline);
@@ -154,6 +154,32 @@ async fn keep_running(
         }
         delay = (delay * 2).min(LONGEST_DELAY);
     }
+}
+
+/// What the system says of the end, and the program's own last line where it ended badly.
+fn why_it_ended(exit: io::Result<ExitStatus>, output: &Path) -> String {
+    match exit {
+        Ok(status) if !status.success() => match last_line(output) {
+            Some(line) => format!("{line} ({status})"),
+            None => status.to_string(),
+        },
+        Ok(status) => status.to_string(),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// The last line that a program printed, without control characters and not longer than people
+/// read.
+fn last_line(output: &Path) -> Option<String> {
+    const TAIL_BYTES: i64 = 2_048;
+    const MOST_CHARS: usize = 300;
+    let mut file = File::open(output).ok()?;
+    let _shorter_than_that = file.seek(SeekFrom::End(-TAIL_BYTES));
+    let mut tail = Vec::new();
+    file.take(TAIL_BYTES.unsigned_abs()).read_to_end(&mut tail).ok()?;
+    let text = String::from_utf8_lossy(&tail);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
+    Some(line.chars().filter(|c| !c.is_control()).take(MOST_CHARS).collect())
 }
 
 /// Says the first line; a pipe that does not take it is closed, which ends the program.

@@ -72,3 +72,15 @@ async fn a_program_that_is_asked_answers_or_is_ended() {
     assert_eq!(late.kind(), std::io::ErrorKind::TimedOut);
     ask(Path::new("/nowhere/at/all"), &[], WITHIN).await.unwrap_err();
 }
+
+#[tokio::test]
+async fn one_that_ends_badly_says_why_in_its_own_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "echo starting; printf 'an older \\033[1mcopy\\n\\n' >&2; exit 3";
+    let supervisor = Supervisor::start(shell(dir.path(), script));
+    let mut status = supervisor.status();
+    let said = status.wait_for(|status| status.detail.is_some());
+    let said = tokio::time::timeout(WITHIN, said).await.unwrap().unwrap().detail.clone().unwrap();
+    assert!(said.starts_with("an older [1mcopy (") && said.contains('3'), "{said}");
+    supervisor.stop().await;
+}

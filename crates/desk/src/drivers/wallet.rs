@@ -64,10 +64,14 @@ async fn stay_connected(desk: Arc<Inner>, connected: watch::Sender<Option<Arc<Cl
             }
             Err(error) => error,
         };
-        let fact = if started.elapsed() < STARTS_WITHIN {
-            WalletFact::State { state: WalletState::Starting, detail: None }
-        } else {
-            WalletFact::State { state: WalletState::NotReachable, detail: Some(error.message) }
+        let fact = match ended_again(&desk) {
+            None if started.elapsed() < STARTS_WITHIN => {
+                WalletFact::State { state: WalletState::Starting, detail: None }
+            }
+            why => {
+                let detail = Some(why.unwrap_or(error.message));
+                WalletFact::State { state: WalletState::NotReachable, detail }
+            }
         };
         if tell(&desk, fact).await.is_err() {
             return;
@@ -94,6 +98,13 @@ async fn own_wallet(desk: &Inner, client: &Client) -> Result<u64, ErrorBody> {
         let _looked_at_again = tokio::time::timeout(RECONNECT, views.changed()).await;
         tokio::time::sleep(RECONNECT).await;
     }
+}
+
+/// What the executor said when it ended, where it does so again and again.
+fn ended_again(desk: &Inner) -> Option<String> {
+    let view = desk.view();
+    let executor = view.services.iter().find(|service| service.name == "executor")?;
+    (executor.restarts > 1).then(|| executor.detail.clone()).flatten()
 }
 
 /// Follows one connection until it is lost; gives why.

@@ -1,11 +1,11 @@
-//! `wallet info|unlock|lock|lock-after|passphrase|accept`: who may do what with the wallet.
+//! `wallet info|words|unlock|lock|lock-after|passphrase|accept`: who may do what with the wallet.
 //!
 //! A passphrase goes from the terminal or a descriptor straight to the executor: the desk never has
 //! it, and it stands in no argument and no variable.
 
 use clap::{Args, Subcommand};
 use domain::{ErrorBody, ExitCode};
-use engine::wire::method;
+use engine::wire::{SHOW_SEED_CONFIRM, method};
 use host::{ipc::Client, secret};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -17,6 +17,12 @@ use crate::{cli::status, services::WALLET_DIR};
 pub(crate) enum Custody {
     /// Which wallet this is, how its seed is kept, and whether it is locked
     Info,
+    /// Show the wallet's seed words, to write them down on paper
+    Words {
+        /// Whoever sees them has the money: nobody looks over your shoulder
+        #[arg(long)]
+        show: bool,
+    },
     /// Give the passphrase: opens a sealed wallet, and counts as you for a while
     Unlock {
         #[command(flatten)]
@@ -97,6 +103,27 @@ impl From {
     }
 }
 
+/// The words, numbered, on standard output and nowhere else.
+async fn words(context: &Context, show: bool) -> Result<(), ErrorBody> {
+    if !show {
+        return Err(ErrorBody::refused("not_confirmed", "The words were not shown.")
+            .hint("Whoever sees them has the money. Where nobody else looks, add --show.")
+            .exit(ExitCode::Usage));
+    }
+    let confirm = json!({ "confirm": SHOW_SEED_CONFIRM });
+    let answer = ask(context, method::SHOW_SEED, confirm).await?;
+    context.out.result(&answer, || {
+        let words = status::items(&answer["words"]).map(text).enumerate();
+        let rows: Vec<_> = words.map(|(at, word)| format!("{:>2} {word}", at + 1)).collect();
+        format!(
+            "{}\n\n{}\nThen show that you have them: `pilothouse wallet backup words`.",
+            rows.join("\n"),
+            text(&answer["warning"])
+        )
+    });
+    Ok(())
+}
+
 impl Custody {
     pub async fn run(self, context: &Context) -> Result<(), ErrorBody> {
         let answer = match self {
@@ -107,6 +134,7 @@ impl Custody {
                 context.out.result(&answer, || "This is the desk's wallet from now on.".into());
                 return Ok(());
             }
+            Self::Words { show } => return words(context, show).await,
             Self::Info => ask(context, method::CUSTODY, json!({})).await?,
             Self::Lock => ask(context, method::LOCK, json!({})).await?,
             Self::Unlock { from } => {
