@@ -352,7 +352,10 @@ async fn money_on_the_chain_comes_and_goes_once() {
     rig.until_waiting().await;
     rig.bury(6).await;
     let fact = rig.fact().await;
-    let Fact::Paid { which: Which::Reference(of), fee_msat, .. } = fact else { panic!("{fact:?}") };
+    let Fact::LookedUp { found: Found::Settled { reference: Some(of), fee_msat, .. }, .. } = fact
+    else {
+        panic!("{fact:?}")
+    };
     assert_eq!(of, txid);
     assert!(fee_msat <= max_fee && !fee_msat.is_zero());
     let sought = sought(&pay);

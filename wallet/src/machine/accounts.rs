@@ -1,8 +1,8 @@
 //! Sub-wallets: made, changed and closed by the operator, who also moves money between them.
 
-use domain::{Emit, ErrorBody, Msat, Step, Timestamp};
+use domain::{Emit, ErrorBody, IdempotencyKey, Msat, Step, Timestamp};
 
-use super::refuse;
+use super::{facts::fail, refuse};
 use crate::{
     account::{Account, AccountId, MAX_ACCOUNTS},
     accounts::Held,
@@ -90,7 +90,15 @@ impl Wallet {
             Some(held) if held.closed => Step::reply(Reply::Done),
             Some(_) => {
                 let closed = AccountClosed { id: id.clone() };
-                Step::nothing().emit(Emit::new(wallet_stream(), closed)).answer(Reply::Done)
+                let mut step = Step::nothing().emit(Emit::new(wallet_stream(), closed));
+                let waits = |key: &&IdempotencyKey| {
+                    self.payments.get(*key).is_some_and(|entry| entry.payment.account == *id)
+                };
+                for key in self.waiting.iter().map(|(_, key)| key).filter(waits) {
+                    let why = "Its account was closed. Nothing was sent.";
+                    step.emits.extend(fail(key, why).emits);
+                }
+                step.answer(Reply::Done)
             }
         }
     }

@@ -39,6 +39,11 @@ impl Wallet {
             return fail(key, NOBODY).answer(Reply::Refused(late));
         }
         let payment = &entry.payment;
+        if !payment.account.is_operator()
+            && let Err(error) = self.open_account(&payment.account, now)
+        {
+            return refuse(error);
+        }
         let most = payment.amount_msat.saturating_add(entry.max_fee_msat);
         let in_wallet = self.spendable().unwrap_or_default();
         let have = match self.own_money(&payment.account) {

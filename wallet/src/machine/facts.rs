@@ -154,6 +154,14 @@ impl Wallet {
                 sent(key, &None)
             }
             (Direction::In, Found::InFlight) => claim_again(entry),
+            // What has no payment hash may have been taken up and lost before it left.
+            (Direction::Out, Found::Nothing)
+                if state == PaymentState::Pending && entry.payment.payment_hash.is_none() =>
+            {
+                let reason = "The backend has no record of it any more.".to_owned();
+                let unknown = OutcomeUnknown { key: key.clone(), reason };
+                Step::nothing().emit(emit(key, unknown))
+            }
             (Direction::Out, Found::Nothing)
                 if state == PaymentState::Unknown
                     && now

@@ -101,6 +101,8 @@ impl Fields {
                 10 => fields.description = Some(text_of(value)?),
                 12 => check_features(value)?,
                 14 => fields.absolute_expiry = Some(number_of(value)?),
+                // An empty list of paths is none: the issuer is found by its key.
+                16 if value.is_empty() => {}
                 16 => path_end = Some(paths(value)?),
                 18 => fields.issuer = Some(text_of(value)?),
                 20 => drop(number_of(value)?),

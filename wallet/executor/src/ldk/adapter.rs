@@ -168,8 +168,10 @@ impl Backend for LdkBackend {
 
     fn in_channels(&self) -> Option<Msat> {
         let channels = self.node.list_channels();
-        let all_usable = channels.iter().all(|channel| channel.is_usable);
-        (all_usable && !channels.is_empty()).then(|| self.ours(None))
+        // Below its reserve only whole satoshi are known of a channel.
+        let exact =
+            channels.iter().all(|channel| channel.is_usable && channel.outbound_capacity_msat > 0);
+        (exact && !channels.is_empty()).then(|| self.ours(None))
     }
 
     fn sync(&self) -> Result<(), BackendError> {

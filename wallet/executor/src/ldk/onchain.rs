@@ -1,6 +1,6 @@
 //! Payments on the chain, in and out, as the port asks for them.
 
-use domain::Msat;
+use domain::{IdempotencyKey, Msat};
 use ldk_node::{
     NodeError,
     bitcoin::{Address, Transaction, Txid},
@@ -140,17 +140,21 @@ impl LdkBackend {
         self.peers.outgoing().tell(|| self.sent_news().or_else(|| self.received_news()))
     }
 
+    /// By the payment's key: a crash may have come before the log was told the transaction's id.
     fn sent_news(&self) -> Option<(News, Fact)> {
-        self.peers.outgoing().untold().into_iter().find_map(|tx| {
+        self.peers.outgoing().untold_sends().into_iter().find_map(|(key, send)| {
+            let tx = send.transaction()?;
             let record = self.onchain_record(&tx).filter(is_deep)?;
             let txid = tx.compute_txid();
-            let fact = Fact::Paid {
-                which: Which::Reference(txid.to_string()),
-                payment_hash: None,
-                preimage: None,
+            let found = Found::Settled {
+                amount_msat: convert::sat(send.paid_sat(&tx)),
                 fee_msat: fee(&record),
+                preimage: None,
+                payment_hash: None,
+                reference: Some(txid.to_string()),
             };
-            Some((News::Sent(txid), fact))
+            let key = IdempotencyKey::new(key).ok()?;
+            Some((News::Sent(txid), Fact::LookedUp { key, found }))
         })
     }
 

@@ -311,8 +311,14 @@ impl Outgoing {
 
     /// What left, and is not known by the log to be deep in the chain.
     pub fn untold(&self) -> Vec<Transaction> {
+        self.untold_sends().iter().filter_map(|(_, send)| send.transaction()).collect()
+    }
+
+    /// The same, with the keys of their payments.
+    pub fn untold_sends(&self) -> Vec<(String, Send)> {
         let sends = self.sends();
-        sends.values().filter(|send| !send.told).filter_map(Send::transaction).collect()
+        let untold = sends.iter().filter(|(_, send)| !send.told);
+        untold.map(|(key, send)| (key.clone(), send.clone())).collect()
     }
 
     /// Waits until the payment's transaction leaves or is held back. Blocks.

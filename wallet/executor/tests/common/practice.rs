@@ -42,5 +42,10 @@ pub fn write_chain_file(practice: &Practice, dir: &Path) {
 /// Opens a channel to the node, half of it the node's.
 pub async fn join(practice: &Practice, node_id: String, address: String) {
     let desk = JoinRequest { node_id, address, name: "test".into() };
-    practice.counterparty().unwrap().join(&desk).await.unwrap();
+    let started = std::time::Instant::now();
+    // A node that just started takes peers a moment later.
+    while let Err(error) = practice.counterparty().unwrap().join(&desk).await {
+        assert!(started.elapsed() < std::time::Duration::from_secs(20), "{error}");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
 }
