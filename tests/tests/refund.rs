@@ -41,7 +41,7 @@ fn owed(seller: &Desk, buyer: &Desk, name: &str) -> (String, u64) {
 
 fn invoice(buyer: &Desk, amount_msat: u64) -> String {
     let made = buyer.cli(["wallet", "receive", &amount_msat.to_string()]).unwrap();
-    text(&made["bolt11"]).unwrap()
+    text(&made["request"]).unwrap()
 }
 
 fn sha256_of_hex(value: &Value) -> String {
